@@ -1,0 +1,1 @@
+"""Adapters to what is called: MCP servers over stdio and HTTP."""

@@ -1,0 +1,71 @@
+"""`check`: reads a configuration and says everything that is wrong with it; starts nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mcp_orchestrator.cli.exits import Exit
+from mcp_orchestrator.cli.loading import Loading, look, show
+from mcp_orchestrator.cli.options import format_option, printer
+from mcp_orchestrator.cli.printing import safe
+from mcp_orchestrator.config.diagnose import Severity
+
+
+@click.command("check")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The configuration, like FILE without the option.",
+)
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@format_option
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+def command(config: Path | None, file: Path | None, strict: bool) -> int:
+    """Check a configuration; starts nothing.
+
+    Every problem is shown at once, with its place, an excerpt and how to mend it. Exit code 2 when the file would be
+    refused.
+    """
+    if config is not None and file is not None and config != file:
+        raise click.UsageError("name the file once: as FILE or with --config", click.get_current_context())
+    out = printer()
+    loading = look(file or config)
+    wrong = loading.snapshot is None or (strict and bool(loading.problems))
+    if out.json:
+        out.result(_as_json(loading, wrong), "")
+    else:
+        show(loading.problems, out)
+        if not wrong:
+            out.line(_summary(loading))
+        elif loading.snapshot is not None:
+            out.note("Refused: --strict counts warnings as errors.")
+    return Exit.USAGE if wrong else Exit.DONE
+
+
+def _as_json(loading: Loading, wrong: bool) -> dict[str, object]:
+    snapshot = loading.snapshot
+    return {
+        "ok": not wrong,
+        "file": None if loading.path is None else str(loading.path),
+        "problems": [problem.as_json() for problem in loading.problems],
+        "backends": sorted(snapshot.backends) if snapshot is not None else [],
+        "profiles": sorted(snapshot.profiles) if snapshot is not None else [],
+    }
+
+
+def _summary(loading: Loading) -> str:
+    snapshot = loading.snapshot
+    if snapshot is None:
+        return ""
+    warnings = sum(problem.severity is Severity.WARNING for problem in loading.problems)
+    parts = [_count(len(snapshot.backends), "backend"), _count(len(snapshot.profiles), "profile")]
+    if warnings:
+        parts.append(_count(warnings, "warning"))
+    return f"{safe(str(loading.path))} is right: {', '.join(parts)}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,51 @@
+"""What a gateway that just started tells its person: how each client is connected to it (as of November 2026)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+NAME: Final = "orchestrator"
+"""What the gateway is called in the configuration of clients."""
+
+
+def next_steps(url: str, config: Path) -> dict[str, str]:
+    """By client, what to do there. `url` is the MCP endpoint, `config` the configuration that is served."""
+    program, *rest = own_command()
+    over_stdio = {"command": program, "args": [*rest, "serve", "--stdio", "--config", str(config.absolute())]}
+    return {
+        "Claude Code": f"claude mcp add --transport http {NAME} {url}",
+        "Cursor (~/.cursor/mcp.json)": _block({"url": url}),
+        "Claude Desktop (claude_desktop_config.json)": _block(over_stdio),
+        "Try it here": f"mcp-orchestrator tools list --config {_word(config)}",
+    }
+
+
+def as_lines(steps: Mapping[str, str]) -> list[str]:
+    """The steps as lines for a person."""
+    lines = ["What to do next"]
+    for client, step in steps.items():
+        lines += [f"  {client}:", *(f"    {line}" for line in step.splitlines())]
+    return lines
+
+
+def own_command() -> Sequence[str]:
+    """How this program is started from anywhere: the installed script, else the interpreter with our module."""
+    script = Path(sys.argv[0])
+    if script.name == "mcp-orchestrator" and script.exists():
+        return [str(script.absolute())]
+    found = shutil.which("mcp-orchestrator")
+    return [found] if found is not None else [sys.executable, "-m", "mcp_orchestrator"]
+
+
+def _block(server: Mapping[str, Any]) -> str:
+    return json.dumps({"mcpServers": {NAME: server}}, ensure_ascii=False)
+
+
+def _word(config: Path) -> str:
+    text = str(config)
+    return text if text.isascii() and not set(text) & set(" '\"\\$&;|<>()*?") else json.dumps(text)

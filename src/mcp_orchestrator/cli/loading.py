@@ -1,0 +1,79 @@
+"""Finds and loads the configuration for a command, or ends it with every problem that the file has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_orchestrator.cli.exits import Ended, Exit
+from mcp_orchestrator.cli.printing import Printer, Style, safe
+from mcp_orchestrator.config.diagnose import Problem, Severity
+from mcp_orchestrator.config.files import find
+from mcp_orchestrator.model.snapshot import Snapshot
+from mcp_orchestrator.wiring import load_config
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What came of looking for a configuration. `path` is None when there is none; `snapshot` when it is refused."""
+
+    path: Path | None
+    snapshot: Snapshot | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration that may be run."""
+
+    path: Path
+    snapshot: Snapshot
+    problems: tuple[Problem, ...]
+
+
+def look(explicit: Path | None) -> Loading:
+    """Find the configuration (`--config`, working directory, user's directory) and load it; never raises."""
+    found = find(explicit, environ=os.environ, directory=Path.cwd())
+    if isinstance(found, Problem):
+        return Loading(None, None, (found,))
+    loaded = load_config(found)
+    return Loading(found, loaded.snapshot, tuple(loaded.problems))
+
+
+def require(explicit: Path | None, printer: Printer, *, warn: bool = False) -> Configuration:
+    """The configuration; with `warn`, warnings are printed on standard error.
+
+    Raises:
+        Ended: exit code 2 with all problems, when there is none or it is refused.
+    """
+    loading = look(explicit)
+    if loading.path is None or loading.snapshot is None:
+        raise refused(loading, printer)
+    if warn:
+        show(loading.problems, printer)
+    return Configuration(loading.path, loading.snapshot, loading.problems)
+
+
+def refused(loading: Loading, printer: Printer) -> Ended:
+    """The ending for a configuration that cannot be run; as text, its problems are printed now."""
+    if not printer.json:
+        show(loading.problems, printer)
+    errors = sum(problem.severity is Severity.ERROR for problem in loading.problems)
+    if loading.path is None:
+        message = "there is no configuration"
+    else:
+        message = f"{loading.path} is refused: {errors} error{'' if errors == 1 else 's'}"
+    details = {"problems": [problem.as_json() for problem in loading.problems]}
+    return Ended(Exit.USAGE, message, details=details)
+
+
+def show(problems: Iterable[Problem], printer: Printer) -> None:
+    """Print problems on standard error."""
+    for problem in problems:
+        first, newline, rest = safe(problem.render()).partition("\n")
+        colour = Style.BAD if problem.severity is Severity.ERROR else Style.WARN
+        printer.note(first, colour)
+        if newline:
+            printer.note(rest)

@@ -1,0 +1,1 @@
+"""Files in, a compiled snapshot out: reading, checking, explaining and comparing configurations."""

@@ -1,0 +1,269 @@
+"""Checks a source tree against the format and reads plain values out of it, noting every problem on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
+
+from mcp_orchestrator.config.codes import Code
+from mcp_orchestrator.config.diagnose import Notes, did_you_mean
+from mcp_orchestrator.config.document import (
+    Entry,
+    Listing,
+    Node,
+    Place,
+    Scalar,
+    Table,
+    every_entry,
+    is_empty,
+    resolve_plain,
+)
+from mcp_orchestrator.config.masking import looks_secret, shown
+from mcp_orchestrator.config.references import References
+from mcp_orchestrator.config.sections import ROOT, ROOT_HINTS
+from mcp_orchestrator.config.shape import (
+    UNBOUNDED,
+    Choice,
+    Duration,
+    Field,
+    Flag,
+    Later,
+    ListOf,
+    Record,
+    Servers,
+    Shape,
+    Size,
+    TableOf,
+    Text,
+    Unread,
+    Whole,
+)
+from mcp_orchestrator.config.units import parse_duration, parse_size, show_duration, show_size
+
+ABSENT: Final = object()
+"""Stands for a value that could not be read; the problem is in the notes."""
+
+_WORDS: Final = {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}
+
+Checked = Mapping[str, Any]
+"""A record's readable keys with plain values: seconds, bytes, texts, lists, tables. Absent keys are missing."""
+
+
+def check(root: Table, references: References) -> Checked:
+    """Read everything but the server blocks, which stay nodes. Problems go to the notes of `references`."""
+    checker = _Checker(references)
+    for entry in every_entry(root):
+        if entry.key not in {"mcpServers", "servers"}:
+            checker.literal_secrets(entry.value, entry.key)
+    return checker.record(ROOT, root, "", hints=ROOT_HINTS)
+
+
+class _Checker:
+    """One pass over one file."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._notes: Notes = references.notes
+
+    def record(
+        self, shape: Record, node: Table, path: str, *, hints: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        fields = {field.name: field for field in shape.fields}
+        values: dict[str, Any] = {}
+        for entry in node.entries.values():
+            field = fields.get(entry.key)
+            if field is None:
+                if path or not entry.key.startswith("x-"):  # a place for anchors, as in Compose files
+                    self._unknown(entry, shape.names(), path, hints or {})
+                continue
+            value = self._field(field, entry, path)
+            if value is not ABSENT:
+                values[field.name] = value
+        return values
+
+    def _unknown(self, entry: Entry, names: list[str], path: str, hints: Mapping[str, str]) -> None:
+        inside = f" in {path}" if path else ""
+        hint = hints.get(entry.key)
+        fix = f'did you mean "{hint}"?' if hint else did_you_mean(entry.key, names)
+        self._notes.error(Code.UNKNOWN_KEY, f"unknown key {shown(entry.key)}{inside}", entry.start, fix)
+
+    def _field(self, field: Field, entry: Entry, path: str) -> Any:
+        name = f"{path}.{field.name}" if path else field.name
+        if isinstance(field.shape, Later):
+            self._later(field.shape, entry, name)
+            return ABSENT
+        return self.value(field.shape, entry.value, name)
+
+    def _later(self, shape: Later, entry: Entry, name: str) -> None:
+        node = entry.value
+        if is_empty(node) or (shape.kind == "flag" and isinstance(node, Scalar) and node.value is False):
+            return
+        why = "it would restrict nothing" if shape.restricts else "nothing would come of it"
+        message = f"{name} is not carried out by this version yet: remove it"
+        self._notes.error(Code.NOT_CARRIED_OUT, f"{message} ({why})", entry.start, f"remove {name}, or leave it empty")
+
+    def value(self, shape: Shape, node: Node, path: str) -> Any:
+        match shape:
+            case Servers() | Unread():
+                return node
+            case Record() | TableOf() | ListOf():
+                return self._collection(shape, node, path)
+            case Later():
+                return ABSENT
+            case Text() | Flag() | Whole() | Duration() | Size() | Choice():
+                if isinstance(node, Scalar) and node.value is not None:
+                    return self._scalar(shape, node, path)
+                self._wrong(path, node, _expected(shape))
+                return ABSENT
+            case _:
+                assert_never(shape)
+
+    def _collection(self, shape: Record | TableOf | ListOf, node: Node, path: str) -> Any:
+        if isinstance(node, Scalar) and node.value is None:
+            return [] if isinstance(shape, ListOf) else {}
+        if isinstance(shape, ListOf):
+            return self._list(shape, node, path)
+        if not isinstance(node, Table):
+            self._wrong(path, node, "keys with values")
+            return ABSENT
+        return self.record(shape, node, path) if isinstance(shape, Record) else self._table(shape, node, path)
+
+    def _list(self, shape: ListOf, node: Node, path: str) -> Any:
+        if not isinstance(node, Listing):
+            self._wrong(path, node, "a list", 'write it in brackets: ["…"]' if isinstance(node, Scalar) else "")
+            return ABSENT
+        values = [self.value(shape.item, item, f"{path}[{number}]") for number, item in enumerate(node.items)]
+        return [value for value in values if value is not ABSENT]
+
+    def _table(self, shape: TableOf, node: Table, path: str) -> dict[str, Any]:
+        values = {}
+        for entry in node.entries.values():
+            if not re.fullmatch(shape.key, entry.key):
+                self._notes.error(Code.MALFORMED, f"{shown(entry.key)} in {path} is not {shape.form}", entry.start)
+                continue
+            value = self.value(shape.item, entry.value, f"{path}.{entry.key}")
+            if value is not ABSENT:
+                values[entry.key] = value
+        return values
+
+    def _wrong(self, path: str, node: Node, expected: str, fix: str = "") -> None:
+        if isinstance(node, Scalar) and node.value is None:
+            self._notes.error(
+                Code.WRONG_TYPE, f"{path} has no value", node.start, f"give {expected}, or remove the key"
+            )
+            return
+        found = "a list" if isinstance(node, Listing) else "a mapping" if isinstance(node, Table) else "a single value"
+        self._notes.error(Code.WRONG_TYPE, f"{path} must be {expected}, not {found}", node.start, fix)
+
+    def _scalar(self, shape: Text | Flag | Whole | Duration | Size | Choice, node: Scalar, path: str) -> Any:
+        filled = self._references.fill(node)
+        if filled is None:
+            return ABSENT
+        meant = resolve_plain(filled.text) if filled.referred else node.value
+        quoted = "what the reference stands for" if filled.referred else shown(node.text)
+        return self._meaning(shape, meant, filled.text, (path, quoted, node.start))
+
+    def _meaning(
+        self,
+        shape: Text | Flag | Whole | Duration | Size | Choice,
+        meant: Any,
+        text: str,
+        about: tuple[str, str, Place],
+    ) -> Any:
+        """The value of a scalar. `about` is what messages need: path, the value as it may be quoted, place."""
+        path, quoted, place = about
+        match shape:
+            case Text():
+                return self._text(shape, text, about)
+            case Choice():
+                if text in shape.words:
+                    return text
+                fix = did_you_mean(text, shape.words)
+                self._notes.error(Code.NOT_A_CHOICE, f"{path} cannot be {quoted}", place, fix)
+            case Flag() | Whole() | Duration() | Size():
+                value = _quantity(shape, meant)
+                if value is not None:
+                    return value if isinstance(shape, Flag) else self._ranged(shape, value, about)
+                code = Code.NOT_A_QUANTITY if isinstance(shape, Duration | Size) else Code.WRONG_TYPE
+                fix = _WORDS.get(text.casefold(), "") if isinstance(shape, Flag) else ""
+                self._notes.error(code, f"{path} must be {_expected(shape)}, not {quoted}", place, fix)
+            case _:
+                assert_never(shape)
+        return ABSENT
+
+    def _text(self, shape: Text, text: str, about: tuple[str, str, Place]) -> Any:
+        path, quoted, place = about
+        if shape.pattern and not re.fullmatch(shape.pattern, text):
+            self._notes.error(Code.MALFORMED, f"{path} is {quoted}, expected {shape.form}", place)
+            return ABSENT
+        return text
+
+    def _ranged(self, shape: Whole | Duration | Size, value: float, about: tuple[str, str, Place]) -> Any:
+        path, quoted, place = about
+        if shape.least <= value <= shape.most:
+            return value
+        least, most = (_show(shape, limit) for limit in (shape.least, shape.most))
+        limits = f"at least {least}" if shape.most >= UNBOUNDED else f"between {least} and {most}"
+        self._notes.error(Code.OUT_OF_RANGE, f"{path} must be {limits}, not {quoted}", place)
+        return ABSENT
+
+    def literal_secrets(self, node: Node, name: str) -> None:
+        """Refuse what looks like a secret outside the server blocks."""
+        if isinstance(node, Scalar):
+            if looks_secret(node.text, name):
+                message = f"what looks like a secret in clear text under {shown(name)}"
+                self._notes.error(Code.LITERAL_SECRET, message, node.start, "refer to it: ${secret:env/NAME}")
+        elif isinstance(node, Listing):
+            for item in node.items:
+                self.literal_secrets(item, name)
+        else:
+            for entry in every_entry(node):
+                self.literal_secrets(entry.value, entry.key)
+
+
+def _quantity(shape: Flag | Whole | Duration | Size, meant: Any) -> float | None:
+    """What a scalar says as this kind of value, or None."""
+    match shape:
+        case Flag():
+            return meant if isinstance(meant, bool) else None
+        case Whole():
+            return meant if isinstance(meant, int) and not isinstance(meant, bool) else None
+        case Duration():
+            return parse_duration(meant)
+        case Size():
+            return parse_size(meant)
+        case _:
+            assert_never(shape)
+
+
+def _show(shape: Whole | Duration | Size, value: float) -> str:
+    """A limit in the form in which the value is written."""
+    match shape:
+        case Whole():
+            return str(int(value))
+        case Duration():
+            return show_duration(value)
+        case Size():
+            return show_size(int(value))
+        case _:
+            assert_never(shape)
+
+
+def _expected(shape: Text | Flag | Whole | Duration | Size | Choice) -> str:
+    """What a scalar should be, in words."""
+    match shape:
+        case Text():
+            return shape.form or "text"
+        case Flag():
+            return "true or false"
+        case Whole():
+            return "a whole number"
+        case Duration():
+            return "a duration such as 30s or a number of seconds"
+        case Size():
+            return "a size such as 16MiB or a number of bytes"
+        case Choice():
+            return f"one of {', '.join(shape.words)}"
+        case _:
+            assert_never(shape)

@@ -1,0 +1,83 @@
+"""What changed between two snapshots, and what makes a backend the same one across restarts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_orchestrator.model.snapshot import BackendSpec, Secret, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Names of servers by what a reload does to them (sorted), and which other parts differ.
+
+    `limits_changed` covers page size, list wait and question expiry. Disabled servers count as absent.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    kept: tuple[str, ...]
+    listeners_changed: bool
+    profiles_changed: bool
+    storage_changed: bool
+    observe_changed: bool
+    limits_changed: bool
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the two snapshots mean the same."""
+        names = self.added or self.removed or self.changed
+        parts = (self.listeners_changed, self.profiles_changed, self.storage_changed, self.observe_changed)
+        return not names and not any(parts) and not self.limits_changed
+
+
+def compare(old: Snapshot, new: Snapshot) -> Changes:
+    """What turns `old` into `new`. A server is changed when any of its settings is, wherever it is written."""
+    before = {name: spec for name, spec in old.backends.items() if not spec.disabled}
+    after = {name: spec for name, spec in new.backends.items() if not spec.disabled}
+    both = sorted(before.keys() & after.keys())
+    return Changes(
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        changed=tuple(name for name in both if before[name] != after[name]),
+        kept=tuple(name for name in both if before[name] == after[name]),
+        listeners_changed=old.http != new.http,
+        profiles_changed=dict(old.profiles) != dict(new.profiles),
+        storage_changed=old.storage != new.storage,
+        observe_changed=old.observe != new.observe,
+        limits_changed=_limits(old) != _limits(new),
+    )
+
+
+def _limits(snapshot: Snapshot) -> tuple[int, float, float]:
+    return snapshot.page_size, snapshot.list_wait, snapshot.question_expiry
+
+
+def fingerprint(spec: BackendSpec) -> str:
+    """SHA-256 (hex) over what makes a server the same one: its name and how it is reached.
+
+    Time limits, sizes and start policy are left out, so that what was learnt about a server outlives tuning it.
+    Secrets enter as hashes only.
+    """
+    parts: list[Any] = [
+        spec.name,
+        spec.transport.value,
+        spec.command,
+        [_part(item) for item in spec.args],
+        [[name, _part(value)] for name, value in spec.env],
+        spec.cwd,
+        list(spec.inherit_env),
+        None if spec.url is None else _part(spec.url),
+        [[name.lower(), _part(value)] for name, value in spec.headers],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _part(value: str | Secret) -> Any:
+    if isinstance(value, Secret):
+        return {"sha256": hashlib.sha256(value.reveal().encode("utf-8", "surrogateescape")).hexdigest()}
+    return value

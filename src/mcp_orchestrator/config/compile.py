@@ -1,0 +1,196 @@
+"""Makes the snapshot that the engine runs on out of a checked file; the rules that span several sections live here."""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mcp_orchestrator.config.check import Checked
+from mcp_orchestrator.config.codes import Code
+from mcp_orchestrator.config.diagnose import Notes, closest
+from mcp_orchestrator.config.document import Listing, Node, Place, Scalar, Table, locate
+from mcp_orchestrator.config.files import Source, data_directory, expand
+from mcp_orchestrator.config.masking import shown
+from mcp_orchestrator.config.references import References
+from mcp_orchestrator.config.sections import (
+    DEFAULT_LIST_WAIT,
+    DEFAULT_PAGE_SIZE,
+    DEFAULT_QUESTION_EXPIRY,
+    OWN_TOOLS,
+)
+from mcp_orchestrator.config.servers import read_servers, server_names
+from mcp_orchestrator.model.snapshot import (
+    BackendSpec,
+    Durability,
+    EraPolicy,
+    HttpSpec,
+    NameStyle,
+    ObserveSpec,
+    ProfileSpec,
+    Snapshot,
+    StartPolicy,
+    StorageSpec,
+)
+
+_SQLITE: Final = "sqlite:///"
+_WILD: Final = re.compile(r"[*?\[]")
+
+
+def compile_snapshot(source: Source, root: Table, checked: Checked, references: References) -> Snapshot:
+    """The snapshot of a file. It is whole even when problems were noted; then it must not be used."""
+    compiler = _Compiler(source, root, checked, references)
+    backends = compiler.backends()
+    observe = checked.get("observe", {})
+    limits = checked.get("limits", {})
+    return Snapshot(
+        source=str(source.path),
+        digest=source.digest,
+        backends=backends,
+        profiles=compiler.profiles(),
+        http=compiler.http(),
+        storage=compiler.storage(),
+        observe=ObserveSpec(**_snake(observe)),
+        page_size=limits.get("pageSize", DEFAULT_PAGE_SIZE),
+        list_wait=limits.get("listWait", DEFAULT_LIST_WAIT),
+        question_expiry=checked.get("questions", {}).get("expire", DEFAULT_QUESTION_EXPIRY),
+    )
+
+
+def _snake(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of the file as names of fields; lists as tuples."""
+    return {
+        re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key): tuple(value) if isinstance(value, list) else value
+        for key, value in values.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    """One file being compiled."""
+
+    source: Source
+    root: Table
+    checked: Checked
+    references: References
+
+    @property
+    def notes(self) -> Notes:
+        return self.references.notes
+
+    def backends(self) -> dict[str, BackendSpec]:
+        names = server_names(self.root)
+        settings = {name: self._settings(values) for name, values in self.checked.get("backends", {}).items()}
+        for name in settings:
+            if name not in names:
+                near = closest(name, names)
+                fix = f'did you mean "{near}"?' if near else f"servers here: {', '.join(map(shown, names)) or 'none'}"
+                message = f"backends.{name}: there is no server {shown(name)}"
+                self.notes.error(Code.UNKNOWN_SERVER, message, locate(self.root, "backends", name), fix)
+        if not names:
+            place = locate(self.root, "mcpServers")
+            self.notes.warn(Code.NO_SERVERS, "there is no server", place, "add one under mcpServers")
+        return read_servers(self.root, self.references, settings)
+
+    @staticmethod
+    def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+        settings = _snake(values)
+        if "start" in settings:
+            settings["start"] = StartPolicy(settings["start"])
+        if "era" in settings:
+            settings["era"] = EraPolicy(settings["era"])
+        return settings
+
+    def profiles(self) -> dict[str, ProfileSpec]:
+        found = {}
+        names = server_names(self.root)
+        for name, values in self.checked.get("profiles", {}).items():
+            for key in ("include", "exclude"):
+                self._report_idle_patterns(name, key, names)
+            found[name] = ProfileSpec(
+                name,
+                tuple(values.get("include", ())),
+                tuple(values.get("exclude", ())),
+                NameStyle(values.get("names", NameStyle.PREFIXED)),
+                where=f"{self.source.path}:{locate(self.root, 'profiles', name).line}",
+            )
+        return found
+
+    def _report_idle_patterns(self, profile: str, key: str, names: Sequence[str]) -> None:
+        node = _descend(self.root, "profiles", profile, key)
+        for item in node.items if isinstance(node, Listing) else ():
+            if not isinstance(item, Scalar) or "${" in item.text or _may_match(item.text, names):
+                continue
+            head = item.text.split(".", 1)[0]
+            near = closest(head, names)
+            fix = f'did you mean "{near}.{item.text.partition(".")[2] or "*"}"?' if near else "write SERVER.NAME"
+            message = f"pattern {shown(item.text)} of profile {profile} fits no server"
+            self.notes.warn(Code.PATTERN_WITHOUT_MATCH, message, item.start, fix)
+
+    def http(self) -> HttpSpec:
+        values = self.checked.get("listeners", {}).get("http", {})
+        spec = HttpSpec(**_snake(values))
+        if not _is_loopback(spec.host) and not spec.allowed_hosts:
+            message = f"listeners.http.host {shown(spec.host)} is open to the network, but allowedHosts is missing"
+            fix = "listen on 127.0.0.1, or add allowedHosts: [NAME] with the name that clients use"
+            self.notes.error(Code.OPEN_TO_THE_NETWORK, message, self._place("listeners", "http", "host"), fix)
+        host = {"*": "0.0.0.0", "[::]": "::"}.get(spec.host, spec.host.strip("[]"))  # noqa: S104 - the user's choice
+        return HttpSpec(**{**_snake(values), "host": host})
+
+    def storage(self) -> StorageSpec:
+        values = self.checked.get("storage", {})
+        durability = Durability(values.get("durability", Durability.NORMAL))
+        return StorageSpec(self._storage_path(values.get("url")), durability)
+
+    def _storage_path(self, url: str | None) -> Path:
+        default = data_directory(self.references.environ) / "state.db"
+        if url is None:
+            return default
+        place = self._place("storage", "url")
+        path = url.removeprefix(_SQLITE)
+        if url.startswith(("postgres://", "postgresql://", "postgresql+")):
+            message = "PostgreSQL storage is not carried out by this version yet"
+            self.notes.error(Code.STORAGE_NOT_CARRIED_OUT, message, place, "use sqlite:///PATH")
+        elif not url.startswith(_SQLITE) or not path or "?" in path or path == ":memory:" or path.endswith("/"):
+            message = "storage.url must be sqlite:///PATH with the path of a file"
+            self.notes.error(
+                Code.BAD_STORAGE, message, place, "e.g. sqlite:///~/.local/share/mcp-orchestrator/state.db"
+            )
+        else:
+            return expand(path, self.references.environ, self.references.directory)
+        return default
+
+    def _place(self, *path: str) -> Place:
+        return locate(self.root, *path)
+
+
+def _descend(node: Node | None, *path: str) -> Node | None:
+    for key in path:
+        node = node.get(key) if isinstance(node, Table) else None
+    return node
+
+
+def _may_match(pattern: str, names: Sequence[str]) -> bool:
+    """Whether a pattern over `SERVER.NAME` can fit anything that a server of these names may offer."""
+    if pattern in OWN_TOOLS:
+        return True
+    head, dot, _ = pattern.partition(".")
+    if dot and not _WILD.search(head):
+        return head in names
+    if not dot and not _WILD.search(pattern):
+        return False
+    fixed = _WILD.split(head)[0]
+    return any(fnmatch.fnmatchcase(name, head) or f"{name}.".startswith(fixed) for name in names) or not names
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

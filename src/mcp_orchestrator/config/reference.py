@@ -1,0 +1,113 @@
+"""The generated parts of the configuration reference: every key and every problem code, each under its heading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import assert_never
+
+from mcp_orchestrator.config.codes import Code
+from mcp_orchestrator.config.editor_schema import shown_default
+from mcp_orchestrator.config.sections import BASIC_ENVIRONMENT, ROOT, SERVER_KEYS
+from mcp_orchestrator.config.shape import (
+    UNBOUNDED,
+    Choice,
+    Duration,
+    Field,
+    Flag,
+    Later,
+    ListOf,
+    Record,
+    Servers,
+    Shape,
+    Size,
+    TableOf,
+    Text,
+    Unread,
+    Whole,
+)
+from mcp_orchestrator.config.units import show_duration, show_size
+
+_USES = {
+    "read": "Read",
+    "client": "Accepted, concerns the client",
+    "dropped": "Not carried out: a warning says so",
+}
+
+
+def keys_markdown() -> str:
+    """A heading and a paragraph for every key, in the order of the file."""
+    return "\n".join(line for field in ROOT.fields for line in _field(field, ""))
+
+
+def codes_markdown() -> str:
+    """A heading and a paragraph for every problem code."""
+    parts = []
+    for code in Code:
+        title, text = code.explained
+        parts.append(f"### {code}: {title}\n\n{text}\n")
+    return "\n".join(parts)
+
+
+def _field(field: Field, path: str) -> Iterator[str]:
+    name = f"{path}.{field.name}" if path else field.name
+    yield f"{'####' if path else '###'} `{name}`\n"
+    yield f"{field.text}\n"
+    facts = [_form(field.shape)] if _form(field.shape) else []
+    if field.default is not None:
+        facts.append(f"Default: `{json.dumps(shown_default(field)).strip(chr(34))}`.")
+    if field.example is not None:
+        facts.append(f"Example: `{json.dumps(field.example)}`.")
+    if facts:
+        yield f"{' '.join(facts)}\n"
+    inner = field.shape
+    if isinstance(inner, TableOf):
+        name, inner = f"{name}.{inner.placeholder}", inner.item
+    if isinstance(inner, Record):
+        for one in inner.fields:
+            yield from _field(one, name)
+    if isinstance(inner, Servers) and field.name == "mcpServers":
+        yield from _server_keys(name)
+
+
+def _server_keys(path: str) -> Iterator[str]:
+    variables = ", ".join(f"`{name}`" for name in BASIC_ENVIRONMENT)
+    yield f"A started server gets these variables of the gateway, when set: {variables}; and what `env` gives it.\n"
+    for key in SERVER_KEYS:
+        yield f"#### `{path}.SERVER.{key.name}`\n"
+        yield f"{_USES[key.use]}. {key.text}\n"
+
+
+def _form(shape: Shape) -> str:
+    """What a value looks like, in words; empty where the description says it all."""
+    match shape:
+        case Text():
+            form = f"Text: {shape.form}." if shape.form else "Text."
+        case Flag():
+            form = "`true` or `false`."
+        case Whole() | Duration() | Size():
+            form = _range(shape)
+        case Choice():
+            form = f"One of {', '.join(f'`{word}`' for word in shape.words)}."
+        case ListOf():
+            form = f"List; each item {shape.item.form or 'text'}."
+        case TableOf():
+            form = f"Keys: {shape.form}."
+        case Record() | Servers() | Unread() | Later():
+            form = ""
+        case _:
+            assert_never(shape)
+    return form
+
+
+def _range(shape: Whole | Duration | Size) -> str:
+    match shape:
+        case Whole():
+            kind, least, most = "Whole number", str(shape.least), str(shape.most)
+        case Duration():
+            kind, least, most = "Duration", show_duration(shape.least), show_duration(shape.most)
+        case Size():
+            kind, least, most = "Size", show_size(shape.least), show_size(shape.most)
+        case _:
+            assert_never(shape)
+    return f"{kind}, at least {least}." if shape.most >= UNBOUNDED else f"{kind}, {least} to {most}."

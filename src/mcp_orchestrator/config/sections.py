@@ -1,0 +1,348 @@
+"""The configuration format: every section and key with its shape, default and description. The one source of truth."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from mcp_orchestrator.config.shape import (
+    Choice,
+    Duration,
+    Field,
+    Flag,
+    Later,
+    ListOf,
+    Record,
+    Servers,
+    Size,
+    TableOf,
+    Text,
+    Unread,
+    Whole,
+)
+from mcp_orchestrator.model.snapshot import (
+    BackendSpec,
+    Durability,
+    EraPolicy,
+    HttpSpec,
+    NameStyle,
+    ObserveSpec,
+    StartPolicy,
+    TransportKind,
+)
+
+SERVER_NAME: Final = r"[^/.]{1,64}"
+SERVER_NAME_FORM: Final = 'a server name: 1 to 64 characters without "/" and "."'
+DEFAULT_PAGE_SIZE: Final = 1000
+DEFAULT_LIST_WAIT: Final = 3.0
+DEFAULT_QUESTION_EXPIRY: Final = 600.0
+
+_HOST = Text(
+    r"(\*|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?)",
+    "a host name or an IP address",
+)
+_ALLOWED_HOST = Text(
+    r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?",
+    'a host name as clients send it, "name" or "name:port", without wildcards',
+)
+_ALLOWED_ORIGIN = Text(
+    r"[a-z][a-z0-9+.-]*://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?",
+    'an origin as browsers send it, "https://name" or "https://name:port", without a path',
+)
+_GLOB = Text(r"\S.*", "a pattern over SERVER.NAME, such as files.read_*")
+
+_backend = BackendSpec("", TransportKind.STDIO)
+_http = HttpSpec()
+_observe = ObserveSpec()
+
+BACKEND = Record(
+    (
+        Field(
+            "start",
+            Choice(tuple(StartPolicy)),
+            "`lazy` starts the server when it is first needed and stops it when idle; `eager` starts it with the "
+            "gateway and keeps it.",
+            str(_backend.start),
+        ),
+        Field(
+            "era",
+            Choice(tuple(EraPolicy)),
+            "Which MCP revisions to speak: `auto` finds out, `modern` is 2026-07-28 and later, `legacy` 2025-11-25 "
+            "and before.",
+            str(_backend.era),
+        ),
+        Field("timeout", Duration(0.05), "How long one call may take.", _backend.timeout, "2m"),
+        Field("startTimeout", Duration(0.05), "How long starting and connecting may take.", _backend.start_timeout),
+        Field(
+            "idleStop", Duration(0.05), "After how long without a call a lazy server is stopped.", _backend.idle_stop
+        ),
+        Field(
+            "maxResultBytes",
+            Size(1024),
+            "Largest answer that is taken from the server; a larger one ends the call with an error.",
+            _backend.max_result_bytes,
+            "16MiB",
+        ),
+        Field("maxSessions", Whole(1, 1000), "How many sessions may be open at once.", _backend.max_sessions),
+        Field(
+            "inheritEnv",
+            ListOf(Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")),
+            "Environment variables of the gateway that the server gets besides the basic ones "
+            "(see `mcpServers`). Names only.",
+            None,
+            ["SSH_AUTH_SOCK"],
+        ),
+        Field("disabled", Flag(), "Leave the server out.", _backend.disabled),
+    )
+)
+
+PROFILE = Record(
+    (
+        Field(
+            "include",
+            ListOf(_GLOB),
+            "Patterns over `SERVER.NAME`; what fits one is shown. Absent or empty: everything.",
+            None,
+            ["files.read_*"],
+        ),
+        Field(
+            "exclude",
+            ListOf(_GLOB),
+            "Patterns over `SERVER.NAME`; what fits one is not shown, whatever `include` says.",
+            None,
+            ["git.git_push*"],
+        ),
+        Field(
+            "names",
+            Choice(tuple(NameStyle)),
+            "`prefixed` shows `SERVER__NAME` always, `original` the server's own name where only one server has it.",
+            str(NameStyle.PREFIXED),
+        ),
+    )
+)
+
+HTTP = Record(
+    (
+        Field("host", _HOST, "The address to listen on.", _http.host),
+        Field("port", Whole(0, 65535), "The port to listen on; 0 takes any free one.", _http.port),
+        Field(
+            "path",
+            Text(r"(/[A-Za-z0-9._~-]+)+", 'a path such as "/mcp", without a slash at the end'),
+            "The path of the endpoint; profiles are at `PATH/PROFILE`.",
+            _http.path,
+        ),
+        Field(
+            "allowedHosts",
+            ListOf(_ALLOWED_HOST),
+            "Host names under which clients reach the gateway, besides loopback ones. Requests for another `Host` are "
+            "refused, which is what stops DNS rebinding. Required when `host` is not loopback.",
+            None,
+            ["mcp.example.com", "mcp.example.com:8808"],
+        ),
+        Field(
+            "allowedOrigins",
+            ListOf(_ALLOWED_ORIGIN),
+            "Web pages (origins) that may call the gateway from a browser, besides loopback ones.",
+            None,
+            ["https://console.example.com"],
+        ),
+        Field("maxBodyBytes", Size(1024), "Largest request that is taken.", _http.max_body_bytes, "4MiB"),
+        Field("drain", Duration(), "How long open requests may take to finish when the gateway stops.", _http.drain),
+        Field("sessionIdle", Duration(1), "After how long an unused legacy session ends.", _http.session_idle, "30m"),
+        Field("maxSessions", Whole(1), "How many legacy sessions may be open at once.", _http.max_sessions),
+    )
+)
+
+OBSERVE = Record(
+    (
+        Field(
+            "logLevel",
+            Choice(("debug", "info", "warning", "error")),
+            "The least level that is logged.",
+            _observe.log_level,
+        ),
+        Field("logFormat", Choice(("text", "json")), "How log lines are written (to stderr).", _observe.log_format),
+        Field("journal", Flag(), "Keep a record of every call.", _observe.journal),
+        Field("trace", Flag(), "Pass trace context on and create it where a client sends none.", _observe.trace),
+        Field(
+            "validate",
+            Flag(),
+            "Check arguments against a tool's schema before the server is called.",
+            _observe.validate,
+        ),
+    )
+)
+
+
+def _later(name: str, kind: Literal["table", "list", "flag"], text: str, *, restricts: bool = False) -> Field:
+    return Field(name, Later(kind, restricts), f"{text} Not carried out by this version yet: leave it out or empty.")
+
+
+ROOT = Record(
+    (
+        Field(
+            "mcpServers",
+            Servers(),
+            "The MCP servers behind the gateway, by name: the block that other programs use, taken verbatim.",
+            None,
+            {"time": {"command": "mcp-server-time", "args": ["--local-timezone", "UTC"]}},
+        ),
+        Field("servers", Servers(), "The same under the name that VS Code uses for it."),
+        Field(
+            "backends",
+            TableOf(BACKEND, SERVER_NAME, SERVER_NAME_FORM, "SERVER"),
+            "Settings of the gateway for single servers, by server name.",
+            None,
+            {"time": {"start": "eager", "timeout": "30s"}},
+        ),
+        _later("agents", "table", "Coding agents that take delegations."),
+        _later("apis", "table", "HTTP APIs offered as tools."),
+        _later("tools", "table", "Logical tools with several providers."),
+        _later("overrides", "table", "Renames, hides and fixes tools of a server.", restricts=True),
+        _later("routes", "list", "Which agent takes a delegation."),
+        _later("policies", "list", "Who may call what.", restricts=True),
+        _later("budgets", "list", "What calls may cost.", restricts=True),
+        Field(
+            "profiles",
+            TableOf(PROFILE, r"[A-Za-z0-9_-]{1,64}", "a profile name: 1 to 64 of A-Z a-z 0-9 _ -", "PROFILE"),
+            "What a kind of caller sees, at `/mcp/PROFILE` and with `serve --profile`.",
+            None,
+            {"reader": {"include": ["files.read_*"]}},
+        ),
+        Field(
+            "identity",
+            Record((_later("required", "flag", "Only callers who say who they are may call.", restricts=True),)),
+            "Who callers are.",
+        ),
+        Field(
+            "questions",
+            Record(
+                (
+                    Field(
+                        "expire",
+                        Duration(1),
+                        "How long a question waits for an answer before it counts as declined.",
+                        DEFAULT_QUESTION_EXPIRY,
+                    ),
+                )
+            ),
+            "Questions that servers ask.",
+        ),
+        Field(
+            "listeners",
+            Record((Field("http", HTTP, "The HTTP endpoint."),)),
+            "Where clients connect. Standard input and output are served with `serve --stdio`.",
+        ),
+        Field(
+            "storage",
+            Record(
+                (
+                    Field(
+                        "url",
+                        Text(),
+                        "Where state is kept: `sqlite:///PATH`; `~` is the home directory, a relative path counts from "
+                        "this file. The default is `mcp-orchestrator/state.db` in `$XDG_DATA_HOME` (`~/.local/share`).",
+                        None,
+                        "sqlite:///~/.local/share/mcp-orchestrator/state.db",
+                    ),
+                    Field(
+                        "durability",
+                        Choice(tuple(Durability)),
+                        "What an answered call's record survives: `normal` the end of the process, `full` also power "
+                        "loss, at the price of a disk flush.",
+                        str(Durability.NORMAL),
+                    ),
+                )
+            ),
+            "Where state is kept.",
+        ),
+        Field("observe", OBSERVE, "Logs, journal and traces."),
+        Field(
+            "limits",
+            Record(
+                (
+                    Field("pageSize", Whole(1, 100_000), "How many items a page of a list holds.", DEFAULT_PAGE_SIZE),
+                    Field(
+                        "listWait",
+                        Duration(0, 300),
+                        "How long a list waits for servers that have never been seen before.",
+                        DEFAULT_LIST_WAIT,
+                    ),
+                )
+            ),
+            "Limits of the gateway as a whole.",
+        ),
+        Field("inputs", Unread(), "Accepted because VS Code writes it; not used."),
+        Field("$schema", Text(), "The JSON Schema for editors."),
+    )
+)
+"""The whole file."""
+
+ROOT_HINTS: Final = {
+    "context_servers": "mcpServers", "mcp_servers": "mcpServers", "mcp": "mcpServers", "mcpservers": "mcpServers",
+    "listener": "listeners", "logging": "observe", "timeouts": "backends", "server": "listeners",
+}  # fmt: skip
+"""Top-level keys that people bring from elsewhere, with ours."""
+
+
+class ServerKey(NamedTuple):
+    """One key of a verbatim server block. `use` tells whether we carry it out, leave it to the client, or cannot."""
+
+    name: str
+    use: Literal["read", "client", "dropped"]
+    text: str
+
+
+SERVER_KEYS: Final = (
+    ServerKey("type", "read", "`stdio`, `http` (also `streamable-http`, `streamableHttp`) or `sse`. Without it a block "
+              "with `command` is stdio and one with `url` is HTTP, or SSE when the URL ends in `/sse`."),
+    ServerKey("transport", "read", "Another spelling of `type`."),
+    ServerKey("command", "read", "The program to start. No shell is used."),
+    ServerKey("args", "read", "Its arguments."),
+    ServerKey("env", "read", "Environment variables it gets, besides the basic ones and `backends.NAME.inheritEnv`."),
+    ServerKey("environment", "read", "Another spelling of `env`."),
+    ServerKey("cwd", "read", "The directory it is started in; relative to this file. Default: the gateway's own."),
+    ServerKey("url", "read", "The address of a remote server."),
+    ServerKey("httpUrl", "read", "The address of a streamable HTTP server (Gemini CLI's spelling)."),
+    ServerKey("serverUrl", "read", "The address of a remote server (Windsurf's spelling)."),
+    ServerKey("headers", "read", "HTTP headers sent with every request."),
+    ServerKey("timeout", "read", "How long a call may take: text such as `30s`, or a number in the unit of the program "
+              "that the block comes from (seconds for Cline and Roo Code, milliseconds for Claude Code and Gemini CLI)."),
+    ServerKey("disabled", "read", "Leave the server out."),
+    ServerKey("enabled", "read", "`false` leaves the server out."),
+    ServerKey("autoApprove", "client", "Concerns what a client asks its user; not used."),
+    ServerKey("alwaysAllow", "client", "Concerns what a client asks its user; not used."),
+    ServerKey("trust", "client", "Concerns what a client asks its user; not used."),
+    ServerKey("alwaysLoad", "client", "Concerns how a client loads tools; not used."),
+    ServerKey("description", "client", "For people; not used."),
+    ServerKey("name", "client", "For people; not used."),
+    ServerKey("source", "client", "Zed's note of where the block comes from; not used."),
+    ServerKey("gallery", "client", "VS Code's note of where the block comes from; not used."),
+    ServerKey("version", "client", "A note of where the block comes from; not used."),
+    ServerKey("includeTools", "dropped", "Write a profile with `include` instead."),
+    ServerKey("excludeTools", "dropped", "Write a profile with `exclude` instead."),
+    ServerKey("disabledTools", "dropped", "Write a profile with `exclude` instead."),
+    ServerKey("enabledTools", "dropped", "Write a profile with `include` instead."),
+    ServerKey("tools", "dropped", "Write a profile with `include` instead."),
+    ServerKey("envFile", "dropped", "Set the variables for the gateway and name them under `env` as `${env:NAME}`."),
+    ServerKey("headersHelper", "dropped", "Put the headers under `headers` with `${secret:...}`."),
+    ServerKey("oauth", "dropped", "Signing in to servers is not carried out by this version yet."),
+    ServerKey("auth", "dropped", "Signing in to servers is not carried out by this version yet."),
+    ServerKey("authProviderType", "dropped", "Signing in to servers is not carried out by this version yet."),
+    ServerKey("sandboxEnabled", "dropped", "Put the sandbox into `command` and `args`."),
+    ServerKey("sandbox", "dropped", "Put the sandbox into `command` and `args`."),
+    ServerKey("watchPaths", "dropped", "Use `backends restart NAME`."),
+    ServerKey("dev", "dropped", "Use `backends restart NAME`."),
+)  # fmt: skip
+"""Keys of server blocks: Claude Desktop and Claude Code 2.1, Cursor 3, VS Code 1.120, Gemini CLI 0.5 and later, Cline
+3, Roo Code 3, Windsurf and Zed, as documented by them in the autumn of 2026."""
+
+BASIC_ENVIRONMENT: Final = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+)  # fmt: skip
+"""What a started server gets of the gateway's environment in any case: the list of the official SDKs, and locale."""
+
+OWN_TOOLS: Final = frozenset({
+    "delegate", "handoff", "run_list", "run_status", "run_answer", "run_cancel", "run_changes", "run_apply",
+    "context_read", "context_write", "find_tools", "call_tool",
+})  # fmt: skip
+"""Tools of the gateway itself, which patterns of profiles name without a server."""

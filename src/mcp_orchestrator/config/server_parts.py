@@ -1,0 +1,159 @@
+"""The parts of a server block that may hold secrets: arguments, environment, headers, address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from mcp_orchestrator.config.codes import Code
+from mcp_orchestrator.config.document import Entry, Node, Scalar, Table, is_empty
+from mcp_orchestrator.config.masking import flag_secret, looks_secret, shown
+from mcp_orchestrator.config.references import Filled, References
+from mcp_orchestrator.model.snapshot import Secret
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+_ADVICE: Final = "refer to it: ${secret:env/NAME}"
+
+
+class Parts:
+    """Reads the values of one server. Without `resolve` (a disabled server) references stay as they are written."""
+
+    def __init__(self, server: str, references: References, *, resolve: bool) -> None:
+        self._server = shown(server)
+        self._notes = references.notes
+        self._shown = references.within(foreign=True, secrets_fit=False)
+        self._secret = references.within(foreign=True, secrets_fit=True)
+        self._resolve = resolve
+
+    def text(self, node: Scalar, key: str) -> str | None:
+        """A value that is shown in listings, and so may not hold secrets. None after noting why."""
+        filled = self._shown.fill(node) if self._resolve else Filled(node.text, referred=False)
+        if filled is None:
+            return None
+        if not filled.text.strip() or "\x00" in filled.text:
+            self._notes.error(Code.WRONG_TYPE, f"{key} of server {self._server} has no usable value", node.start)
+            return None
+        return filled.text
+
+    def arguments(self, nodes: Sequence[Node]) -> tuple[str | Secret, ...]:
+        """The arguments; `Secret` where a reference was filled in or the text looks like a secret."""
+        found: list[str | Secret] = []
+        previous: str | None = None
+        for node in nodes:
+            if not isinstance(node, Scalar) or node.value is None:
+                message = f"an argument of server {self._server} must be text"
+                self._notes.error(Code.WRONG_TYPE, message, node.start)
+                continue
+            filled = self._fill(node, (previous or "").lstrip("-"), "an argument")
+            if filled is not None:
+                hide = filled.referred or flag_secret(previous, filled.text) or looks_secret(filled.text)
+                found.append(Secret(filled.text) if hide else filled.text)
+            previous = node.text
+        return tuple(found)
+
+    def environment(self, node: Node | None) -> tuple[tuple[str, Secret], ...]:
+        """The variables, in order."""
+        found: list[tuple[str, Secret]] = []
+        for entry in self._entries(node, "env"):
+            if not entry.key or "=" in entry.key or "\x00" in entry.key:
+                message = f"unusable name of an environment variable of server {self._server}"
+                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.start, "write NAME: value")
+                continue
+            filled = self._value(entry, f"variable {shown(entry.key)}")
+            if filled is not None:
+                found.append((entry.key, Secret(filled.text)))
+        return tuple(found)
+
+    def headers(self, node: Node | None) -> tuple[tuple[str, Secret], ...]:
+        """The headers, in order, values without surrounding blanks."""
+        found: dict[str, tuple[str, Secret]] = {}
+        for entry in self._entries(node, "headers"):
+            problem = _header_name_problem(entry.key, found)
+            if problem:
+                message = f"{problem} of server {self._server}"
+                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.start)
+                continue
+            filled = self._value(entry, f"header {shown(entry.key)}")
+            if filled is None:
+                continue
+            text = filled.text.strip()
+            if not _HEADER_VALUE.fullmatch(text):
+                message = f"value of header {shown(entry.key)} of server {self._server} is more than one plain line"
+                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start)
+            found[entry.key.lower()] = (entry.key, Secret(text))
+        return tuple(found.values())
+
+    def address(self, node: Scalar) -> Secret | None:
+        """The URL; None after noting why it is unusable. It is never quoted: it may hold a key."""
+        filled = self._fill(node, "", "the URL")
+        if filled is None:
+            return None
+        problem = _url_problem(filled.text) if self._resolve else ""
+        if problem:
+            self._notes.error(Code.BAD_URL, f"the URL of server {self._server} {problem}", node.start)
+            return None
+        return Secret(filled.text)
+
+    def _entries(self, node: Node | None, key: str) -> list[Entry]:
+        if node is None or is_empty(node):
+            return []
+        if isinstance(node, Table):
+            return list(node.entries.values())
+        message = f"{key} of server {self._server} must be names with values"
+        self._notes.error(Code.WRONG_TYPE, message, node.start, "write NAME: value")
+        return []
+
+    def _value(self, entry: Entry, what: str) -> Filled | None:
+        if isinstance(entry.value, Scalar) and entry.value.value is not None:
+            filled = self._fill(entry.value, entry.key, what)
+            if filled is not None and "\x00" in filled.text:
+                message = f"{what} of server {self._server} holds a NUL character"
+                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start)
+            return filled
+        message = f"{what} of server {self._server} must be text"
+        fix = 'give a value; an empty one is ""'
+        self._notes.error(Code.WRONG_TYPE, message, entry.value.start, fix)
+        return None
+
+    def _fill(self, node: Scalar, name: str, what: str) -> Filled | None:
+        """Fill a value that may hold secrets, and warn of one that is written out."""
+        inline = node.text.split("=", 1) if node.text.startswith("-") and "=" in node.text else None
+        literal = looks_secret(inline[1], inline[0].lstrip("-")) if inline else looks_secret(node.text, name)
+        if literal:
+            message = f"{what} of server {self._server} looks like a secret in clear text"
+            self._notes.warn(Code.LITERAL_SECRET, message, node.start, _ADVICE)
+        if not self._resolve:
+            return Filled(node.text, referred="${" in node.text)
+        return self._secret.fill(node)
+
+
+def _header_name_problem(name: str, found: dict[str, tuple[str, Secret]]) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        return "unusable name of a header"
+    if name.lower() in _FRAMING:
+        return f"header {shown(name)} belongs to the connection and cannot be set: a header"
+    if name.lower() in found:
+        return f"header {shown(name)} is given twice in different letter case: a header"
+    return ""
+
+
+def _url_problem(url: str) -> str:
+    """What is wrong with an address, or nothing; the words never hold a part of it."""
+    if re.search(r"[\x00-\x20\x7f]", url):
+        return "holds blanks or control characters"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "has an unusable host or port"
+    if parts.scheme not in {"http", "https"}:
+        return "must start with http:// or https://"
+    if not parts.hostname or port == 0:
+        return "has no usable host or port"
+    if parts.username is not None or parts.password is not None:
+        return "carries a user or password: use headers: {Authorization: …} instead"
+    return ""

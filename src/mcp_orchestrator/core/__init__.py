@@ -1,0 +1,1 @@
+"""Rules: pure, synchronous, deterministic functions; clock and chance are passed in."""

@@ -1,0 +1,221 @@
+"""The catalog of one view: the offers of all backends as one, named, ordered and ready to be looked up.
+
+A catalog is immutable. It is built for one era and one profile; everything that can be prepared for a call (public
+names, compiled schemas on first use, header maps, patterns of templates, encoded lists) is kept in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from mcp_orchestrator.core import naming, uris
+from mcp_orchestrator.core.schema import Checker
+from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header, x_mcp_header_map
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import Offer, OfferKind, Offers
+from mcp_orchestrator.model.snapshot import NameStyle, ProfileSpec
+
+_canonical: Final = msgspec.json.Encoder(order="sorted")
+
+
+def pin(definition: Mapping[str, Any]) -> str:
+    """The hash we agree to: SHA-256 (hex) of the definition as canonical JSON (sorted keys, no spaces)."""
+    return hashlib.sha256(_canonical.encode(definition)).hexdigest()
+
+
+def shows(profile: ProfileSpec | None, dotted: str) -> bool:
+    """Whether a profile shows `SERVER.NAME`: matched by an `include` (or there is none) and by no `exclude`."""
+    if profile is None:
+        return True
+    if profile.include and not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.include):
+        return False
+    return not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.exclude)
+
+
+class PreparedTool:
+    """A tool offer with what a call of it needs, compiled on first use."""
+
+    __slots__ = ("_checker", "_headers", "asks_headers", "offer")
+
+    def __init__(self, offer: Offer) -> None:
+        self.offer = offer
+        schema = offer.definition.get("inputSchema")
+        self.asks_headers = isinstance(schema, Mapping) and _mentions_header(schema)
+        self._checker: Checker | None = None
+        self._headers: Mapping[tuple[str, ...], str] | None = None
+
+    @property
+    def checker(self) -> Checker:
+        """Checks arguments against the offered input schema."""
+        if self._checker is None:
+            schema = self.offer.definition.get("inputSchema")
+            self._checker = Checker(schema if isinstance(schema, Mapping) else {})
+        return self._checker
+
+    @property
+    def headers(self) -> Mapping[tuple[str, ...], str]:
+        """Argument paths that travel as `Mcp-Param-*` headers."""
+        if self._headers is None:
+            self._headers = x_mcp_header_map(self.offer.definition.get("inputSchema")) if self.asks_headers else {}
+        return self._headers
+
+
+def _mentions_header(schema: Mapping[str, Any]) -> bool:
+    return b'"x-mcp-header"' in _canonical.encode(schema)
+
+
+class Catalog:
+    """Everything one view shows. Lookups answer an offer, a list of rivals, or None."""
+
+    def __init__(self, era: Era, profile: ProfileSpec | None, everything: Sequence[Offers]) -> None:
+        self.era = era
+        self.profile = profile
+        self.sources: tuple[Offers, ...] = tuple(sorted(everything, key=lambda offers: offers.backend))
+        self.backends: tuple[str, ...] = tuple(offers.backend for offers in self.sources)
+        self._by_kind: dict[OfferKind, tuple[Offer, ...]] = {
+            OfferKind.TOOL: self._named(OfferKind.TOOL),
+            OfferKind.PROMPT: self._named(OfferKind.PROMPT),
+            OfferKind.RESOURCE: self._addressed(OfferKind.RESOURCE, "uri"),
+            OfferKind.TEMPLATE: self._addressed(OfferKind.TEMPLATE, "uriTemplate"),
+        }
+        self._tools = {offer.public: PreparedTool(offer) for offer in self._by_kind[OfferKind.TOOL]}
+        self._prompts = {offer.public: offer for offer in self._by_kind[OfferKind.PROMPT]}
+        self._resources = {offer.public: offer for offer in self._by_kind[OfferKind.RESOURCE]}
+        self._aliases = {kind: _originals(self._by_kind[kind]) for kind in (OfferKind.TOOL, OfferKind.PROMPT)}
+        self._patterns: list[tuple[int, re.Pattern[str], Offer]] | None = None
+        self.pages: dict[tuple[OfferKind, str | None], bytes] = {}
+
+    def offers(self, kind: OfferKind) -> tuple[Offer, ...]:
+        """All offers of one kind, in the catalog's order (by backend, then as the backend sent them)."""
+        return self._by_kind[kind]
+
+    def tool(self, name: str) -> PreparedTool | None:
+        """A tool by its public name, else by the backend's own name where only one backend has it."""
+        found = self._tools.get(name)
+        if found is None:
+            rivals = self._aliases[OfferKind.TOOL].get(name, ())
+            found = self._tools[rivals[0].public] if len(rivals) == 1 else None
+        return found
+
+    def prompt(self, name: str) -> Offer | None:
+        """A prompt, likewise."""
+        found = self._prompts.get(name)
+        if found is None:
+            rivals = self._aliases[OfferKind.PROMPT].get(name, ())
+            found = rivals[0] if len(rivals) == 1 else None
+        return found
+
+    def rivals(self, kind: OfferKind, name: str) -> tuple[Offer, ...]:
+        """The offers that share an original name."""
+        return self._aliases[kind].get(name, ())
+
+    def resource(self, uri: str) -> tuple[str, str, Offer | None] | None:
+        """(backend, the backend's own URI, offer) for a URI: listed, qualified, by template, or by its scheme."""
+        found = self._resources.get(uri)
+        if found is not None:
+            return found.backend, found.name, found
+        split = uris.unqualify(uri)
+        if split is not None and split[0] in self.backends:
+            return split[0], split[1], None
+        if self._patterns is None:
+            self._patterns = sorted(self._compiled(), key=lambda entry: -entry[0])
+        for _, pattern, offer in self._patterns:
+            if pattern.fullmatch(uri):
+                return offer.backend, uri, offer
+        scheme = uri.partition(":")[0]
+        owners = {offer.backend for offer in self._by_kind[OfferKind.RESOURCE] if offer.name.startswith(f"{scheme}:")}
+        owners |= {offer.backend for offer in self._by_kind[OfferKind.TEMPLATE] if offer.name.startswith(f"{scheme}:")}
+        return (owners.pop(), uri, None) if len(owners) == 1 else None
+
+    def template(self, uri: str) -> Offer | None:
+        """A resource template by its public URI template."""
+        for offer in self._by_kind[OfferKind.TEMPLATE]:
+            if uri in (offer.public, offer.name):
+                return offer
+        return None
+
+    def public_resource(self, backend: str, uri: str) -> str:
+        """The public form of a backend's URI."""
+        for offer in self._by_kind[OfferKind.RESOURCE]:
+            if offer.backend == backend and offer.name == uri:
+                return offer.public
+        return uri
+
+    def close_to(self, kind: OfferKind, name: str) -> str | None:
+        """The most similar public name, for a did-you-mean."""
+        known = [offer.public for offer in self._by_kind[kind]]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        return close[0] if close else None
+
+    def _visible(self, kind: OfferKind, key: str) -> Iterable[tuple[Offers, str, Mapping[str, Any]]]:
+        for source in self.sources:
+            for definition in source.of(kind):
+                name = definition.get(key)
+                if isinstance(name, str) and shows(self.profile, f"{source.backend}.{name}"):
+                    yield source, name, definition
+
+    def _named(self, kind: OfferKind) -> tuple[Offer, ...]:
+        entries = [
+            entry
+            for entry in self._visible(kind, "name")
+            if not (
+                kind is OfferKind.TOOL
+                and self.era is Era.MODERN
+                and find_invalid_x_mcp_header(entry[2].get("inputSchema")) is not None
+            )
+        ]
+        public = naming.assign((source.backend, name) for source, name, _ in entries)
+        if self.profile is not None and self.profile.names is NameStyle.ORIGINAL:
+            counts: dict[str, int] = {}
+            for _, name, _ in entries:
+                counts[name] = counts.get(name, 0) + 1
+            public = {pair: pair[1] if counts[pair[1]] == 1 else full for pair, full in public.items()}
+        seen: set[str] = set()
+        made: list[Offer] = []
+        for source, name, definition in entries:
+            label = public[source.backend, name]
+            if label in seen:  # the same server listed the same name twice: the first stands
+                continue
+            seen.add(label)
+            made.append(_offer(kind, source, name, label, definition))
+        return tuple(made)
+
+    def _addressed(self, kind: OfferKind, key: str) -> tuple[Offer, ...]:
+        entries = list(self._visible(kind, key))
+        owners: dict[str, set[str]] = {}
+        for source, uri, _ in entries:
+            owners.setdefault(uri, set()).add(source.backend)
+        seen: set[tuple[str, str]] = set()
+        made: list[Offer] = []
+        for source, uri, definition in entries:
+            if (source.backend, uri) in seen:
+                continue
+            seen.add((source.backend, uri))
+            label = uri if len(owners[uri]) == 1 else uris.qualify(source.backend, uri)
+            made.append(_offer(kind, source, uri, label, definition))
+        return tuple(made)
+
+    def _compiled(self) -> Iterable[tuple[int, re.Pattern[str], Offer]]:
+        for offer in self._by_kind[OfferKind.TEMPLATE]:
+            pattern, literal = uris.template_pattern(offer.name)
+            yield literal, pattern, offer
+
+
+def _offer(kind: OfferKind, source: Offers, name: str, public: str, definition: Mapping[str, Any]) -> Offer:
+    dotted = f"{source.backend}.{name}"
+    return Offer(kind, source.backend, name, public, dotted, definition, pin(definition), source.era)
+
+
+def _originals(offers: Sequence[Offer]) -> dict[str, tuple[Offer, ...]]:
+    table: dict[str, tuple[Offer, ...]] = {}
+    for offer in offers:
+        for name in {offer.name, offer.dotted}:
+            table[name] = (*table.get(name, ()), offer)
+    return table

@@ -1,0 +1,49 @@
+"""Which era a backend is spoken to in: the client's own where the backend has it, else the other one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.snapshot import EraPolicy
+
+
+class EraBook:
+    """What is known of one backend's eras: True works, False does not, absent nobody tried."""
+
+    def __init__(self, policy: EraPolicy, possible: Sequence[Era]) -> None:
+        fixed = None if policy is EraPolicy.AUTO else Era(policy.value)
+        self._possible = tuple(era for era in possible if fixed is None or era is fixed) or tuple(possible)
+        self.verdicts: dict[Era, bool] = {}
+
+    def may(self, era: Era) -> bool:
+        """Whether the era is worth trying."""
+        return era in self._possible and self.verdicts.get(era) is not False
+
+    def choose(self, wanted: Era | None) -> Era:
+        """The era to use for a client of era `wanted` (None: whatever is likeliest)."""
+        wanted = wanted or Era.MODERN
+        if self.may(wanted):
+            return wanted
+        if self.may(wanted.other):
+            return wanted.other
+        return wanted if wanted in self._possible else wanted.other
+
+    @property
+    def unknown(self) -> bool:
+        """True while both eras are possible and neither has been seen to work: a probe must tell."""
+        return len(self._possible) > 1 and not any(self.verdicts.values())
+
+    def learn(self, era: Era, *, works: bool) -> bool:
+        """Note a verdict; True when it is news."""
+        news = self.verdicts.get(era) is not works
+        self.verdicts[era] = works
+        return news
+
+    def recall(self, verdicts: Mapping[Era, bool]) -> None:
+        """Take over verdicts from before."""
+        self.verdicts.update(verdicts)
+
+    def forget(self) -> None:
+        """What was known proved wrong: everything is open again."""
+        self.verdicts.clear()

@@ -1,0 +1,204 @@
+"""The plan of a call: where it goes and why, decided purely and at once.
+
+identity -> catalog -> route -> schema -> policy -> budget -> context, in this one order. The same function answers the
+real call and `plan --call`; what is listed comes from the same catalog, so list and call cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from mcp_orchestrator.core.catalog import Catalog, PreparedTool, shows
+from mcp_orchestrator.core.wire.headers import param_headers
+from mcp_orchestrator.model.call import Call, CallKind, Era
+from mcp_orchestrator.model.catalog import Offer, OfferKind
+from mcp_orchestrator.model.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND
+from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome, ToolRefusal
+from mcp_orchestrator.model.plan import Plan, Reason, Target
+
+DEFAULT_TIMEOUT: Final = 300.0
+"""Seconds a call may take where the configuration says nothing."""
+
+_ALLOWED: Final = Reason("policy", "no policy is configured: every call is allowed", "allow-all")
+_NO_BUDGET: Final = Reason("budget", "no budget is configured: nothing is held")
+_UNCHECKED: Final = Reason("schema", "argument checks are switched off (observe.validate)")
+_FITS: Final = Reason("schema", "the arguments fit the offered schema")
+_ONLY_ONE: Final = Reason("route", "not in the catalog; passed to the only server this view has, which may know it")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What planning reads of the configuration. `timeouts` in seconds by backend; `where` is `file:line` by backend."""
+
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    where: Mapping[str, str] = field(default_factory=dict)
+    validate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    backend: str
+    name: str
+    offer: Offer | None
+    reason: Reason
+    prepared: PreparedTool | None = None
+
+
+def plan(call: Call, catalog: Catalog, rules: Rules) -> Plan:
+    """Decide about one call. Never raises and never waits."""
+    identity = Reason("identity", f"{call.principal.id} ({call.principal.kind})")
+    found = _find(call, catalog)
+    if not isinstance(found, _Found):
+        outcome, reason = found
+        return Plan(None, outcome, (identity, reason))
+    reasons = [identity, found.reason]
+    refusal, headers = _checked(call, found, rules, reasons)
+    if refusal is not None:
+        return Plan(None, refusal, tuple(reasons))
+    reasons.append(_ALLOWED)
+    reasons.append(_NO_BUDGET)
+    if call.context is not None:
+        reasons.append(Reason("context", f"belongs to context {call.context}"))
+    limit = rules.timeouts.get(found.backend, DEFAULT_TIMEOUT)
+    timeout = limit if call.timeout is None else min(limit, call.timeout)
+    target = Target(found.backend, found.name, found.offer, timeout, headers)
+    return Plan(target, None, tuple(reasons))
+
+
+def _checked(
+    call: Call, found: _Found, rules: Rules, reasons: list[Reason]
+) -> tuple[Outcome | None, Mapping[str, str] | None]:
+    prepared = found.prepared
+    if prepared is None:
+        return None, None
+    arguments = call.params.get("arguments") or {}
+    if not rules.validate:
+        reasons.append(_UNCHECKED)
+    else:
+        checker = prepared.checker
+        faults = checker.faults(arguments)
+        if faults:
+            text = f"Invalid arguments for tool '{prepared.offer.public}': {'; '.join(faults)}"
+            reasons.append(Reason("schema", text))
+            return ToolRefusal(text), None
+        reasons.append(Reason("schema", f"not checked: {checker.unusable}") if checker.unusable else _FITS)
+    return None, param_headers(prepared.headers, arguments) if prepared.asks_headers else None
+
+
+def _find(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
+    match call.kind:
+        case CallKind.TOOL:
+            prepared = catalog.tool(call.name)
+            if prepared is not None:
+                return _listed(prepared.offer, call, prepared)
+            return _unknown_name(call, catalog, OfferKind.TOOL, "tool")
+        case CallKind.PROMPT:
+            offer = catalog.prompt(call.name)
+            return _listed(offer, call, None) if offer else _unknown_name(call, catalog, OfferKind.PROMPT, "prompt")
+        case CallKind.RESOURCE | CallKind.SUBSCRIPTION:
+            return _find_resource(call, catalog)
+        case CallKind.COMPLETION:
+            return _find_completion(call, catalog)
+        case CallKind.EXTENSION:
+            return _find_extension(call, catalog)
+        case _:
+            assert_never(call.kind)
+
+
+def _listed(offer: Offer, call: Call, prepared: PreparedTool | None) -> _Found:
+    said = "" if call.name == offer.public else f" (by its own name; clients see it as {offer.public})"
+    return _Found(offer.backend, offer.name, offer, Reason("catalog", f"{offer.dotted}{said}"), prepared)
+
+
+def _only_backend(call: Call, catalog: Catalog, name: str) -> _Found | None:
+    """The view's only server, for names it may know though it does not list them; a profile still hides what it hides."""
+    if len(catalog.backends) != 1:
+        return None
+    backend = catalog.backends[0]
+    own = name.removeprefix(f"{backend}__").removeprefix(f"{backend}.")
+    if call.kind is not CallKind.EXTENSION and not shows(catalog.profile, f"{backend}.{own}"):
+        return None
+    return _Found(backend, own, None, _ONLY_ONE)
+
+
+def _unknown_name(call: Call, catalog: Catalog, kind: OfferKind, word: str) -> _Found | tuple[Outcome, Reason]:
+    rivals = catalog.rivals(kind, call.name)
+    if len(rivals) > 1:
+        choices = ", ".join(offer.public for offer in rivals)
+        text = f"Ambiguous {word} '{call.name}': several servers have it; use one of {choices}"
+    else:
+        only = _only_backend(call, catalog, call.name)
+        if only is not None:
+            return only
+        close = catalog.close_to(kind, call.name)
+        hint = f"; did you mean '{close}'?" if close else f"; list the {word}s to see what there is"
+        text = f"Unknown {word}: {call.name}{hint}"
+    failed = Failed(FailureKind.UNKNOWN_NAME, INVALID_PARAMS, text, retryable=True)
+    return failed, Reason("catalog", text)
+
+
+def _find_resource(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
+    found = catalog.resource(call.name)
+    if found is None:
+        only = _only_backend(call, catalog, call.name)
+        if only is not None:
+            return only
+        code = RESOURCE_NOT_FOUND if call.client.era is Era.LEGACY else INVALID_PARAMS
+        close = catalog.close_to(OfferKind.RESOURCE, call.name)
+        text = f"Resource not found: {call.name}" + (f"; did you mean '{close}'?" if close else "")
+        data = {"uri": call.name}
+        return Failed(FailureKind.UNKNOWN_NAME, code, text, data, retryable=True), Reason("catalog", text)
+    backend, uri, offer = found
+    if not shows(catalog.profile, f"{backend}.{uri}"):
+        text = f"Resource not found: {call.name}"
+        return Failed(FailureKind.UNKNOWN_NAME, INVALID_PARAMS, text, {"uri": uri}, retryable=True), Reason(
+            "catalog", f"profile {catalog.profile.name if catalog.profile else ''} does not show {backend}.{uri}"
+        )
+    how = "listed" if offer is not None and offer.kind is OfferKind.RESOURCE else "by template, scheme or prefix"
+    return _Found(backend, uri, offer, Reason("catalog", f"{backend} owns {uri} ({how})"))
+
+
+def _find_completion(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
+    reference = call.params.get("ref")
+    kind = reference.get("type") if isinstance(reference, Mapping) else None
+    offer = catalog.template(call.name) if kind == "ref/resource" else catalog.prompt(call.name)
+    if offer is not None:
+        return _listed(offer, call, None)
+    if kind == "ref/resource":
+        found = catalog.resource(call.name)
+        if found is not None:
+            return _Found(found[0], found[1], found[2], Reason("catalog", f"{found[0]} owns {found[1]}"))
+    return _unknown_name(call, catalog, OfferKind.PROMPT, "completion reference")
+
+
+def _find_extension(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
+    """An unknown method goes to the one server that can be meant: named in its params, or declaring the extension."""
+    for key, lookup in (("name", catalog.tool), ("uri", catalog.resource)):
+        value = call.params.get(key)
+        found = lookup(value) if isinstance(value, str) else None
+        if isinstance(found, PreparedTool):
+            return _listed(found.offer, call, None)
+        if isinstance(found, tuple):
+            return _Found(found[0], found[1], found[2], Reason("catalog", f"{found[0]} owns {found[1]}"))
+    only = _only_backend(call, catalog, "")
+    if only is not None:
+        return only
+    space = call.method.rpartition("/")[0]
+    owners = [source.backend for source in catalog.sources if _declares(source.capabilities, space)]
+    if len(owners) == 1:
+        return _Found(owners[0], "", None, Reason("route", f"{owners[0]} alone declares an extension for {space}"))
+    text = f"Method not found: {call.method}"
+    why = "no server" if not owners else "more than one server"
+    return Failed(FailureKind.UNKNOWN_NAME, METHOD_NOT_FOUND, text, retryable=True), Reason(
+        "route", f"{why} of this view declares it"
+    )
+
+
+def _declares(capabilities: Mapping[str, object], space: str) -> bool:
+    names: set[str] = set(capabilities)
+    for key in ("extensions", "experimental"):
+        value = capabilities.get(key)
+        names |= set(value) if isinstance(value, Mapping) else set()
+    return bool(space) and any(name == space or name.endswith(f"/{space}") for name in names)

@@ -1,0 +1,1 @@
+"""Translation between the two eras of MCP: pure functions on wire objects."""

@@ -1,0 +1,237 @@
+"""The HTTP listener: both eras at one path, told apart by each request's `MCP-Protocol-Version` header."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from mcp_orchestrator.core.wire.headers import PROTOCOL_VERSION_HEADER
+from mcp_orchestrator.core.wire.versions import LEGACY_VERSIONS
+from mcp_orchestrator.listeners.event_stream import Message, Receive, Send
+from mcp_orchestrator.listeners.http_guard import (
+    Exchange,
+    Guard,
+    HeaderMap,
+    Rejection,
+    preflight_headers,
+    send_empty,
+    send_json,
+    send_rejection,
+    with_cors,
+)
+from mcp_orchestrator.listeners.http_legacy import LegacyHttp
+from mcp_orchestrator.listeners.http_modern import ModernHttp
+from mcp_orchestrator.listeners.sessions import QUESTION_SECONDS, Sessions
+from mcp_orchestrator.model.call import ANONYMOUS, Era
+from mcp_orchestrator.model.errors import INTERNAL_ERROR
+from mcp_orchestrator.model.snapshot import HttpSpec
+from mcp_orchestrator.plugin_api import GatewayDoor, Listener, View
+
+_VERSION: Final = PROTOCOL_VERSION_HEADER.encode()
+_LEGACY: Final = frozenset(version.encode() for version in LEGACY_VERSIONS)
+_BUSY: Final = Rejection(
+    503, "the gateway is stopping", ((b"connection", b"close"), (b"retry-after", b"5")), INTERNAL_ERROR
+)
+_CLEANUP_SECONDS: Final = 2.0
+_KEEP_ALIVE_SECONDS: Final = 75
+_BACKLOG: Final = 2048
+
+_log: Final = logging.getLogger(__name__)
+
+
+class HttpApp:
+    """The ASGI application of one listener."""
+
+    def __init__(self, spec: HttpSpec, gateway: GatewayDoor, sessions: Sessions, question_expiry: float) -> None:
+        self._gateway = gateway
+        self._path = "/" + spec.path.strip("/")
+        self._below = self._path.rstrip("/") + "/"
+        self._guard = Guard(spec)
+        self._views: dict[tuple[Era, str | None], View] = {}
+        self.modern = ModernHttp(gateway, self._guard, spec.max_sessions)
+        self.legacy = LegacyHttp(gateway, self._guard, sessions, question_expiry)
+        self.draining = False
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong in here is answered with 500 and logged, and harms no other."""
+        if scope["type"] != "http":
+            return
+        raw = scope["headers"]
+        headers: HeaderMap = dict(raw)
+        try:
+            await self._route(scope["path"], Exchange(scope["method"], raw, headers, receive, send))
+        except Exception:  # noqa: BLE001 - the edge of a request: a bug here must not take other requests along
+            _log.exception("request failed")
+            rejection = Rejection(500, "internal error; the log of the gateway says more", code=INTERNAL_ERROR)
+            try:
+                await send_rejection(send, rejection)
+            except RuntimeError:
+                _log.debug("the reply had begun")  # the server closes the connection, which tells the client
+
+    async def _route(  # noqa: PLR0911 - a ladder: each rung ends in its own answer
+        self, path: str, exchange: Exchange
+    ) -> None:
+        headers, send, method = exchange.headers, exchange.send, exchange.method
+        rejection = self._guard.check(headers)
+        if rejection is not None:
+            return await send_rejection(send, rejection)
+        origin = headers.get(b"origin")
+        if origin is not None:
+            send = exchange.send = with_cors(send, origin)
+            if method == "OPTIONS":
+                return await send_empty(send, 204, preflight_headers(headers))
+        if self.draining:
+            return await send_rejection(send, _BUSY)
+        profile: str | None = None
+        if path != self._path:
+            if path == "/healthz" and method in ("GET", "HEAD"):
+                return await send_json(send, 200, b'{"status":"ok"}')
+            profile = self._profile(path)
+            if profile is None and path != self._below:
+                return await send_rejection(
+                    send, Rejection(404, f"there is nothing at this path; MCP is at {self._path}")
+                )
+        version = headers.get(_VERSION)
+        if version is None or version in _LEGACY:
+            return await self.legacy.serve(self._view(Era.LEGACY, profile), exchange)
+        return await self.modern.serve(self._view(Era.MODERN, profile), exchange)
+
+    def _profile(self, path: str) -> str | None:
+        if not path.startswith(self._below):
+            return None
+        profile = path[len(self._below) :].removesuffix("/")
+        return profile if profile and self._gateway.has_profile(profile) else None
+
+    def _view(self, era: Era, profile: str | None) -> View:
+        key = (era, profile)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = View(era, profile, ANONYMOUS)
+        return view
+
+
+class HttpListener(Listener):
+    """Serves one address.
+
+    Everything is made by the time `started` is called with the URL of the endpoint; port 0 picks a free one.
+    """
+
+    def __init__(self, spec: HttpSpec, gateway: GatewayDoor, question_expiry: float = QUESTION_SECONDS) -> None:
+        self._spec = spec
+        self._gateway = gateway
+        self._expiry = question_expiry
+        self._state = ServerState()
+        self._app: HttpApp | None = None
+        self._server: asyncio.Server | None = None
+        self._stopped = asyncio.Event()
+        self._reaper: asyncio.TimerHandle | None = None
+
+    async def serve(self, started: Callable[[str], None]) -> None:
+        """Serve until stopped or cancelled.
+
+        Raises:
+            OSError: the address cannot be listened on; the message says what to do.
+        """
+        loop = asyncio.get_running_loop()
+        sessions = Sessions(self._spec.max_sessions, self._spec.session_idle, loop.time)
+        app = self._app = HttpApp(self._spec, self._gateway, sessions, self._expiry)
+        config = _server_config(app)
+        listening = await _bind(self._spec)
+        port = listening.getsockname()[1]
+        self._server = await loop.create_server(
+            lambda: HttpToolsProtocol(config, self._state, {}, loop), sock=listening, backlog=_BACKLOG
+        )
+        self._reap(loop, sessions)
+        host = f"[{self._spec.host}]" if ":" in self._spec.host else self._spec.host
+        try:
+            started(f"http://{host}:{port}/{self._spec.path.strip('/')}")
+            await self._stopped.wait()
+        finally:
+            if not self._stopped.is_set():
+                await self._close(0.0)
+
+    async def stop(self, drain: float) -> None:
+        """Refuse new requests, end open streams, wait up to `drain` seconds for the rest, then close everything."""
+        if self._server is not None and not self._stopped.is_set():
+            await self._close(drain)
+
+    async def _close(self, drain: float) -> None:
+        app, server = self._app, self._server
+        if app is None or server is None:
+            return
+        app.draining = True
+        server.close()
+        if self._reaper is not None:
+            self._reaper.cancel()
+        app.modern.end_streams()
+        app.legacy.end_streams()
+        state = self._state
+        for connection in list(state.connections):
+            connection.shutdown()
+        if state.tasks and drain > 0:
+            await asyncio.wait(set(state.tasks), timeout=drain)
+        for session in app.legacy.sessions:
+            app.legacy.sessions.end(session, "the gateway is stopping")
+        left = set(state.tasks)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_CLEANUP_SECONDS)
+        for connection in list(state.connections):
+            if connection.transport is not None:
+                connection.transport.close() if drain > 0 else connection.transport.abort()
+        self._stopped.set()
+
+    def _reap(self, loop: asyncio.AbstractEventLoop, sessions: Sessions) -> None:
+        sessions.reap()
+        every = max(0.05, min(60.0, self._spec.session_idle / 4))
+        self._reaper = loop.call_later(every, self._reap, loop, sessions)
+
+
+def _server_config(app: Any) -> Config:
+    config = Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+    )
+    config.load()
+    return config
+
+
+async def _bind(spec: HttpSpec) -> socket.socket:
+    """A listening address, or an `OSError` whose text says what to change."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(spec.host or None, spec.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(
+            error.errno, f"cannot listen on {spec.host}: {error.strerror}; check listeners.http.host"
+        ) from error
+    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        what = f"cannot listen on {spec.host}:{spec.port}: {error.strerror}"
+        fix = "stop the program that uses it, or choose another port with --port or listeners.http.port"
+        raise OSError(error.errno, f"{what}; {fix}") from error
+    return listening

@@ -1,0 +1,200 @@
+"""The legacy era over HTTP: sessions, POST, the GET stream and DELETE (MCP 2025-11-25 basic/transports)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from mcp_orchestrator.core.translate.outcomes import to_client
+from mcp_orchestrator.core.wire import headers as rules
+from mcp_orchestrator.core.wire.jsonrpc import error_bytes
+from mcp_orchestrator.listeners.batches import answer_batch, batch_of
+from mcp_orchestrator.listeners.envelopes import Malformed, Notification, Request, Response, read_message
+from mcp_orchestrator.listeners.event_stream import EventStream, Send, until_gone
+from mcp_orchestrator.listeners.http_guard import (
+    Exchange,
+    Guard,
+    HeaderMap,
+    Rejection,
+    send_empty,
+    send_json,
+    send_rejection,
+)
+from mcp_orchestrator.listeners.http_reply import Reply
+from mcp_orchestrator.listeners.mcp_eras import has_modern_envelope, legacy_face
+from mcp_orchestrator.listeners.mcp_server import initialize_answer, one_line, refusal_response, response
+from mcp_orchestrator.listeners.sessions import LegacySession, Sessions, new_session_id
+from mcp_orchestrator.model.call import ClientFace, Era
+from mcp_orchestrator.model.errors import HEADER_MISMATCH, INTERNAL_ERROR, REQUEST_CANCELLED
+from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome
+from mcp_orchestrator.plugin_api import GatewayDoor, View
+
+_SESSION: Final = rules.SESSION_HEADER.encode()
+_METHODS: Final = ((b"allow", b"GET, POST, DELETE"),)
+_CANCELLED: Final = Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, "Request cancelled")
+_NOBODY: Final = ClientFace(Era.LEGACY, "")
+
+
+class LegacyHttp:
+    """Serves the requests of one listener that name a legacy protocol version, or none."""
+
+    def __init__(self, gateway: GatewayDoor, guard: Guard, sessions: Sessions, question_expiry: float) -> None:
+        self._gateway = gateway
+        self._guard = guard
+        self._expiry = question_expiry
+        self._streams: set[EventStream] = set()
+        self.sessions = sessions
+
+    def end_streams(self) -> None:
+        """End every GET stream."""
+        for stream in list(self._streams):
+            stream.end()
+
+    async def serve(self, view: View, exchange: Exchange) -> None:
+        """Answer one HTTP request."""
+        method, send = exchange.method, exchange.send
+        if method == "POST":
+            return await self._post(view, exchange)
+        if method not in ("GET", "DELETE"):
+            return await send_rejection(send, Rejection(405, "use POST, GET or DELETE", _METHODS))
+        session = self._session(view, exchange.headers)
+        if isinstance(session, Rejection):
+            return await send_rejection(send, session)
+        if method == "GET":
+            return await self._get(session, exchange)
+        self.sessions.end(session, "the client ended the session")
+        return await send_empty(send, 200)
+
+    def _session(self, view: View, headers: HeaderMap) -> LegacySession | Rejection:
+        session_id = headers.get(_SESSION)
+        if session_id is None:
+            return Rejection(400, "Bad Request: the Mcp-Session-Id header is missing; begin with initialize")
+        session = self.sessions.find(session_id.decode("latin-1"), view.profile, view.principal)
+        return session or Rejection(404, "Session not found; begin anew with initialize")
+
+    async def _post(  # noqa: PLR0911 - a ladder: each rung ends in its own answer
+        self, view: View, exchange: Exchange
+    ) -> None:
+        headers, send = exchange.headers, exchange.send
+        if b"accept" in headers and self._guard.accepts(headers) != (True, True):
+            text = "Not Acceptable: the client must accept both application/json and text/event-stream"
+            return await send_rejection(send, Rejection(406, text))
+        value = await self._guard.read_json(exchange)
+        if isinstance(value, Rejection):
+            return await send_rejection(send, value)
+        if type(value) is list:
+            return await self._batch(value, view, exchange)
+        message = read_message(value)
+        if isinstance(message, Malformed):
+            return await send_json(send, 400, refusal_response(message))
+        if isinstance(message, Request):
+            if message.method == "initialize" and _SESSION not in headers:
+                return await self._initialize(message, view, send)
+            if _SESSION not in headers and has_modern_envelope(message.params):
+                # A modern client that forgot the header: said in the words of its era.
+                text = "the MCP-Protocol-Version header is missing"
+                return await send_json(send, 400, error_bytes(message.id, HEADER_MISMATCH, text))
+        session = self._session(view, headers)
+        if isinstance(session, Rejection):
+            return await send_rejection(send, session)
+        session.busy += 1
+        try:
+            await self._in_session(session, message, exchange)
+        finally:
+            self._released(session)
+
+    async def _in_session(
+        self, session: LegacySession, message: Request | Notification | Response, exchange: Exchange
+    ) -> None:
+        send = exchange.send
+        if isinstance(message, Response):
+            session.answered(message)
+            return await send_empty(send, 202)
+        if isinstance(message, Notification):
+            await send_empty(send, 202)
+            return await session.notified(message.method, message.params)
+        reply = Reply(exchange.receive, send)
+        try:
+            answer = await session.answer(message, reply)
+            outcome: bytes | Outcome = _CANCELLED if answer is None else answer
+            if isinstance(outcome, bytes):
+                member = b'"result":' + outcome
+            else:
+                member = to_client(one_line(outcome) if reply.streaming else outcome, message.method, session.face)
+            await reply.finish(200, message.id, member)
+        except asyncio.CancelledError:
+            reply.drop()
+            raise
+        finally:
+            reply.close()
+
+    async def _initialize(self, request: Request, view: View, send: Send) -> None:
+        face = legacy_face(request.params, new_session_id())
+        if isinstance(face, Failed):
+            return await send_json(send, 200, response(request.id, to_client(face, "initialize", _NOBODY)))
+        answer = await initialize_answer(self._gateway, view, face.version)
+        if not self.sessions.has_room():
+            text = f"{len(self.sessions)} sessions are open already"
+            body = error_bytes(request.id, INTERNAL_ERROR, text)
+            return await send_json(send, 503, body, ((b"retry-after", b"30"),))
+        session = LegacySession(face, view, self._gateway, self._expiry)
+        self.sessions.add(session)
+        session.begin()
+        headers = ((_SESSION, session.id.encode()),)
+        return await send_json(send, 200, response(request.id, b'"result":' + answer), headers)
+
+    async def _batch(self, items: list[object], view: View, exchange: Exchange) -> None:
+        send = exchange.send
+        session = self._session(view, exchange.headers)
+        if isinstance(session, Rejection):
+            return await send_rejection(send, session)
+        batch = batch_of(items, session.face.version)
+        if isinstance(batch, Malformed):
+            return await send_json(send, 400, refusal_response(batch))
+        if not batch.requests and not batch.malformed:
+            await send_empty(send, 202)
+            await answer_batch(session, batch, None)
+            return None
+        session.busy += 1
+        reply = Reply(exchange.receive, send)
+        try:
+            answers = await answer_batch(session, batch, reply)
+            if reply.streaming:
+                for answer in answers:
+                    reply.send(answer)
+                await reply.finish_whole(None)
+            else:
+                await reply.finish_whole(b"[" + b",".join(answers) + b"]")
+        except asyncio.CancelledError:
+            reply.drop()
+            raise
+        finally:
+            reply.close()
+            self._released(session)
+        return None
+
+    async def _get(self, session: LegacySession, exchange: Exchange) -> None:
+        send = exchange.send
+        if not self._guard.accepts(exchange.headers)[1]:
+            return await send_rejection(
+                send, Rejection(406, "Not Acceptable: the client must accept text/event-stream")
+            )
+        if session.main is not None:
+            return await send_rejection(send, Rejection(409, "Conflict: this session has a GET stream already"))
+        stream = EventStream(send)
+        stream.overflowed = stream.end  # the client stopped reading: it may open the stream again and fetch anew
+        self._streams.add(stream)
+        session.busy += 1
+        try:
+            stream.open()
+            session.attach(stream)
+            await until_gone(exchange.receive)
+        finally:
+            session.detach(stream)
+            stream.abandon()
+            self._streams.discard(stream)
+            self._released(session)
+
+    def _released(self, session: LegacySession) -> None:
+        session.busy -= 1
+        self.sessions.touch(session)

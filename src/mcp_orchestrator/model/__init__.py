@@ -1,0 +1,1 @@
+"""Nouns: frozen dataclasses on the standard library alone; no behaviour, no input or output."""

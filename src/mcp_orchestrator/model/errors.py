@@ -1,0 +1,52 @@
+"""The one exception that crosses the adapter edge, and the JSON-RPC error codes of MCP.
+
+Codes: JSON-RPC 2.0 section 5.1; MCP 2025-11-25 and 2026-07-28 basic/index (errors).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mcp_orchestrator.model.outcome import Failed, FailureKind
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+CONNECTION_CLOSED: Final = -32000
+REQUEST_TIMEOUT: Final = -32001
+RESOURCE_NOT_FOUND: Final = -32002
+HEADER_MISMATCH: Final = -32020
+MISSING_CAPABILITY: Final = -32021
+UNSUPPORTED_VERSION: Final = -32022
+URL_ELICITATION_REQUIRED: Final = -32042
+REQUEST_CANCELLED: Final = -32800
+
+
+class BackendError(Exception):
+    """A backend could not be opened, or an open session could not do what was asked of it.
+
+    Raised by adapters only, caught by the engine, turned into a `Failed` value. `sent` tells whether the request may
+    have reached the backend: if so, nobody repeats it.
+    """
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        code: int = INTERNAL_ERROR,
+        data: Any = None,
+        sent: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.code = code
+        self.data = data
+        self.sent = sent
+
+    def as_failed(self) -> Failed:
+        """The same as a value."""
+        return Failed(self.kind, self.code, self.message, self.data, retryable=not self.sent)

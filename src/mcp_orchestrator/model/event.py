@@ -1,0 +1,37 @@
+"""What the journal keeps: one event per arrow of the picture."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class EventKind(enum.StrEnum):
+    """Every kind of journal event; each has its heading in `docs/reference/events.md`."""
+
+    GATEWAY_STARTED = "gateway.started"
+    GATEWAY_STOPPED = "gateway.stopped"
+    CONFIG_LOADED = "config.loaded"
+    CONFIG_REFUSED = "config.refused"
+    BACKEND_READY = "backend.ready"
+    BACKEND_FAILED = "backend.failed"
+    BACKEND_ENDED = "backend.ended"
+    CATALOG_CHANGED = "catalog.changed"
+    CALL_REFUSED = "call.refused"
+    RUN_STARTED = "run.started"
+    RUN_ENDED = "run.ended"
+    QUESTION_ASKED = "question.asked"
+    QUESTION_ANSWERED = "question.answered"
+    JOURNAL_GAP = "journal.gap"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One journal record. `at` is seconds since the epoch, `run` the run id or None; `data` is plain JSON."""
+
+    kind: EventKind
+    at: float
+    run: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,160 @@
+"""A compiled configuration: what the engine runs on, free of files, YAML and secrets in clear text."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class Secret:
+    """A string that prints as `<secret>`; `reveal()` is the only way to the value."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value in clear text, for the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+
+class TransportKind(enum.StrEnum):
+    """How an MCP server is reached."""
+
+    STDIO = "stdio"
+    HTTP = "http"
+    SSE = "sse"
+
+
+class StartPolicy(enum.StrEnum):
+    """When a backend is started: at once and kept, or when first needed and stopped when idle."""
+
+    EAGER = "eager"
+    LAZY = "lazy"
+
+
+class EraPolicy(enum.StrEnum):
+    """Which eras a backend is spoken to in: probed, or fixed by configuration."""
+
+    AUTO = "auto"
+    MODERN = "modern"
+    LEGACY = "legacy"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """One MCP server of the configuration, ready to be opened. Equal specs need no restart on reload.
+
+    Times are seconds, sizes bytes. `env` is what the child gets on top of the allow-list `inherit_env`. Values of
+    `env`, `headers`, `args` and `url` that came from a secret reference or from a verbatim block are `Secret`.
+    `where` is `file:line` of the definition (not compared).
+    """
+
+    name: str
+    transport: TransportKind
+    command: str = ""
+    args: tuple[str | Secret, ...] = ()
+    env: tuple[tuple[str, Secret], ...] = ()
+    cwd: str | None = None
+    inherit_env: tuple[str, ...] = ()
+    url: Secret | None = None
+    headers: tuple[tuple[str, Secret], ...] = ()
+    start: StartPolicy = StartPolicy.LAZY
+    era: EraPolicy = EraPolicy.AUTO
+    timeout: float = 300.0
+    start_timeout: float = 60.0
+    idle_stop: float = 600.0
+    max_result_bytes: int = 16 * 1024 * 1024
+    max_sessions: int = 16
+    disabled: bool = False
+    where: str = field(default="", compare=False)
+
+
+class NameStyle(enum.StrEnum):
+    """How clients of a profile see names: `SERVER__TOOL` always, or the backend's own name where it is unique."""
+
+    PREFIXED = "prefixed"
+    ORIGINAL = "original"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSpec:
+    """What one kind of caller sees: globs over `SERVER.NAME`. An empty `include` means everything."""
+
+    name: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    names: NameStyle = NameStyle.PREFIXED
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSpec:
+    """The HTTP listener. `allowed_hosts` and `allowed_origins` come on top of loopback names."""
+
+    host: str = "127.0.0.1"
+    port: int = 8808
+    path: str = "/mcp"
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    max_body_bytes: int = 4 * 1024 * 1024
+    drain: float = 10.0
+    session_idle: float = 1800.0
+    max_sessions: int = 10_000
+
+
+class Durability(enum.StrEnum):
+    """What an acknowledged record survives: the process (`normal`) or also power loss (`full`)."""
+
+    NORMAL = "normal"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSpec:
+    """Where state lives. `path` is the SQLite file."""
+
+    path: Path
+    durability: Durability = Durability.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveSpec:
+    """Switches of observation: `log_level`, `log_format` (text or json), `journal` and `trace` on or off."""
+
+    log_level: str = "info"
+    log_format: str = "text"
+    journal: bool = True
+    trace: bool = True
+    validate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A compiled configuration. `digest` identifies it (SHA-256, hex, of the source files' bytes)."""
+
+    source: str
+    digest: str
+    backends: Mapping[str, BackendSpec]
+    profiles: Mapping[str, ProfileSpec]
+    http: HttpSpec
+    storage: StorageSpec
+    observe: ObserveSpec = field(default_factory=ObserveSpec)
+    page_size: int = 1000
+    list_wait: float = 3.0
+    question_expiry: float = 600.0
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The engine: gateway, runs, generations and supervisors; knows no wire format."""

@@ -1,0 +1,179 @@
+"""What the command line asks of a gateway, in process and through the control socket alike: plain JSON in and out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mcp_orchestrator.core.wire.jsonrpc import decode
+from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
+from mcp_orchestrator.model.catalog import Offer, OfferKind
+from mcp_orchestrator.model.conversation import Answer, Question
+from mcp_orchestrator.model.outcome import Completed, Failed, Outcome, ToolRefusal
+from mcp_orchestrator.runtime.gateway import Gateway, plain_client
+from mcp_orchestrator.runtime.supervisor import Supervisor
+
+Action = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+class SilentPort:
+    """A client that hears nothing and cannot be asked: the command line."""
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Nobody listens."""
+
+    async def ask(self, question: Question) -> Answer | None:  # noqa: ARG002 - the protocol's signature
+        """Nobody can be asked."""
+        return None
+
+
+class Actions:
+    """The actions of one gateway; unknown names raise LookupError, bad input ValueError."""
+
+    def __init__(self, gateway: Gateway, principal: Principal) -> None:
+        self._gateway = gateway
+        self._principal = principal
+
+    def table(self) -> dict[str, Action]:
+        """Action by name."""
+        return {
+            "tools.list": self.tools_list,
+            "tools.show": self.tools_show,
+            "tools.call": self.tools_call,
+            "plan": self.plan,
+            "backends.list": self.backends_list,
+            "backends.show": self.backends_show,
+            "backends.restart": self.backends_restart,
+        }
+
+    async def tools_list(self, args: dict[str, Any]) -> dict[str, Any]:
+        """{profile} -> {tools: [{public, dotted, backend, description, title}], waiting: [backend]}."""
+        catalog = await self._catalog(args)
+        tools = [_tool_line(offer) for offer in catalog.offers(OfferKind.TOOL)]
+        return {"tools": tools, "waiting": [known.spec.name for known in self._gateway.generation.waiting]}
+
+    async def tools_show(self, args: dict[str, Any]) -> dict[str, Any]:
+        """{name, profile} -> the definition, its pin and names."""
+        catalog = await self._catalog(args)
+        prepared = catalog.tool(_word(args, "name"))
+        if prepared is None:
+            raise LookupError(_unknown("tool", args["name"], [o.public for o in catalog.offers(OfferKind.TOOL)]))
+        offer = prepared.offer
+        return {**_tool_line(offer), "pin": offer.pin, "era": offer.era.value, "definition": offer.definition}
+
+    async def tools_call(self, args: dict[str, Any]) -> dict[str, Any]:
+        """{name, arguments, profile} -> {run, outcome: {result} | {error}}."""
+        await self._catalog(args)
+        run = self._gateway.start(self._call(args), SilentPort())
+        return {"run": run.id, "outcome": _shown(await run.outcome())}
+
+    async def plan(self, args: dict[str, Any]) -> dict[str, Any]:
+        """{name, arguments, profile} -> {target, refusal, reasons}."""
+        await self._catalog(args)
+        decided = self._gateway.plan(self._call(args))
+        target = decided.target
+        return {
+            "target": {"backend": target.backend, "name": target.name, "timeout": target.timeout} if target else None,
+            "refusal": _shown(decided.refusal) if decided.refusal is not None else None,
+            "reasons": [
+                {"step": reason.step, "rule": reason.rule, "where": reason.where, "text": reason.text}
+                for reason in decided.reasons
+            ],
+        }
+
+    async def backends_list(self, _args: dict[str, Any]) -> list[dict[str, Any]]:
+        """-> [{name, state, transport, eras, pids, restarts, last_error, tools}]."""
+        return [_backend_line(known) for known in self._gateway.generation.supervisors.values()]
+
+    async def backends_show(self, args: dict[str, Any]) -> dict[str, Any]:
+        """{name} -> the same with stderr and a summary of offers."""
+        supervisor = self._supervisor(args)
+        offers = {
+            era.value: {kind.value: len(known.of(kind)) for kind in OfferKind} | {"server": dict(known.server_info)}
+            for era, known in supervisor.record.offers.items()
+        }
+        return {**_backend_line(supervisor), "offers": offers, "stderr": list(supervisor.stderr)}
+
+    async def backends_restart(self, args: dict[str, Any]) -> dict[str, Any]:
+        """{name} -> the backend after its restart; BackendError when it does not come up."""
+        supervisor = self._supervisor(args)
+        await supervisor.restart()
+        return _backend_line(supervisor)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    async def _catalog(self, args: dict[str, Any]) -> Any:
+        gateway = self._gateway
+        profile = args.get("profile")
+        if profile is not None and not gateway.has_profile(profile):
+            raise LookupError(_unknown("profile", profile, list(gateway.generation.snapshot.profiles)))
+        generation = gateway.generation
+        await generation.wait_known(generation.snapshot.list_wait, gateway.engine.clock())
+        return gateway.generation.catalog(Era.MODERN, profile)
+
+    def _call(self, args: dict[str, Any]) -> Call:
+        arguments = args.get("arguments") or {}
+        if not isinstance(arguments, dict):
+            raise ValueError("arguments must be an object")  # noqa: TRY004 - the promised kind of error
+        name = _word(args, "name")
+        params = {"name": name, "arguments": arguments}
+        client = plain_client()
+        profile = args.get("profile")
+        return Call(CallKind.TOOL, "tools/call", name, params, {}, client, self._principal, profile)
+
+    def _supervisor(self, args: dict[str, Any]) -> Supervisor:
+        supervisors = self._gateway.generation.supervisors
+        name = _word(args, "name")
+        if name not in supervisors:
+            raise LookupError(_unknown("backend", name, list(supervisors)))
+        return supervisors[name]
+
+
+def _word(args: dict[str, Any], key: str) -> str:
+    value = args.get(key)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"'{key}' must be a non-empty string")
+    return value
+
+
+def _unknown(what: str, name: Any, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"no {what} named '{name}'" + (f"; did you mean '{close[0]}'?" if close else "")
+
+
+def _tool_line(offer: Offer) -> dict[str, Any]:
+    return {
+        "public": offer.public,
+        "dotted": offer.dotted,
+        "backend": offer.backend,
+        "title": offer.definition.get("title"),
+        "description": offer.definition.get("description"),
+    }
+
+
+def _backend_line(supervisor: Supervisor) -> dict[str, Any]:
+    record = supervisor.record
+    offers = record.offers.get(Era.MODERN) or record.offers.get(Era.LEGACY)
+    return {
+        "name": supervisor.spec.name,
+        "state": supervisor.state.value,
+        "transport": supervisor.spec.transport.value,
+        "eras": sorted(era.value for era, works in supervisor.eras.verdicts.items() if works),
+        "pids": supervisor.pids,
+        "restarts": record.restarts,
+        "last_error": record.last_error,
+        "tools": len(offers.tools) if offers is not None else None,
+        "where": supervisor.spec.where,
+    }
+
+
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    match outcome:
+        case Completed():
+            return {"result": decode(outcome.result)}
+        case ToolRefusal():
+            return {"result": {"content": [{"type": "text", "text": outcome.text}], "isError": True}}
+        case Failed():
+            error = {"code": outcome.code, "message": outcome.message, "data": outcome.data}
+            return {"error": error | {"kind": outcome.kind.value, "retryable": outcome.retryable}}

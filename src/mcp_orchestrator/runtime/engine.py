@@ -1,0 +1,127 @@
+"""What every run shares: the loop, clocks, the journal, the log, and the task group in which runs live."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from mcp_orchestrator.core.trace import trace_id
+from mcp_orchestrator.model.call import Call
+from mcp_orchestrator.model.errors import INTERNAL_ERROR
+from mcp_orchestrator.model.event import Event, EventKind
+from mcp_orchestrator.model.outcome import Failed, FailureKind
+from mcp_orchestrator.model.plan import Plan
+from mcp_orchestrator.plugin_api import JournalSink, Port
+from mcp_orchestrator.runtime.run import Run
+from mcp_orchestrator.runtime.supervisor import Supervisor
+
+_sorted: Final = msgspec.json.Encoder(order="sorted")
+
+
+class Engine:
+    """Carries runs out. Made inside a running event loop; `stop` ends what is left.
+
+    `clock` is monotonic seconds, `wall` seconds since the epoch, `randomness` gives n random bytes.
+    """
+
+    def __init__(
+        self,
+        journal: JournalSink,
+        log: Any,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        randomness: Callable[[int], bytes],
+        trace: bool,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.journal = journal
+        self.log = log
+        self.clock = clock
+        self.now = wall
+        self._randomness = randomness
+        self._trace = trace
+        self._prefix = randomness(5).hex()
+        self._count = 0
+        self.runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, call: Call, plan: Plan, port: Port, supervisor: Supervisor | None) -> Run:
+        """Make a run of a planned call and set it going in its own task."""
+        run = self._make(call, plan, port)
+        self._set_going(run, self._work(run, plan, supervisor))
+        return run
+
+    def start_late(
+        self, call: Call, port: Port, decide: Callable[[Call], Awaitable[tuple[Plan, Supervisor | None]]]
+    ) -> Run:
+        """Make a run whose plan must wait for backends that are still being looked at."""
+        run = self._make(call, Plan(None, None, ()), port)
+
+        async def decide_then_work() -> None:
+            run.plan, supervisor = await decide(call)
+            await self._work(run, run.plan, supervisor)
+
+        self._set_going(run, decide_then_work())
+        return run
+
+    def _make(self, call: Call, plan: Plan, port: Port) -> Run:
+        self._count += 1
+        run = Run(f"{self._prefix}{self._count:06x}", call, plan, port, self)
+        if self._trace:
+            # A given context passes on untouched: we export no spans of our own yet, so a child would dangle.
+            run.trace = trace_id(call.meta.get("traceparent")) or self._randomness(16).hex()
+        return run
+
+    def _work(self, run: Run, plan: Plan, supervisor: Supervisor | None) -> Coroutine[Any, Any, None]:
+        if plan.target is not None and supervisor is not None:
+            return run.carry_out(supervisor, plan.target)
+        self.record(EventKind.CALL_REFUSED, run.id, _refused(run.call, plan))
+        text = "nothing was decided"
+        return run.finish(plan.refusal or Failed(FailureKind.INTERNAL, INTERNAL_ERROR, text))
+
+    def _set_going(self, run: Run, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        run.begin(task)
+        self.runs[run.id] = run
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._over(run, done))
+
+    def _over(self, run: Run, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.runs.pop(run.id, None)
+        if not task.cancelled() and task.exception() is not None:
+            self.log.error("a run ended with an exception", run=run.id, error=repr(task.exception()))
+        run.abandon()
+
+    def record(self, kind: EventKind, run: str | None, data: Mapping[str, Any]) -> None:
+        """Queue an event."""
+        self.journal.record(Event(kind, self.now(), run, data))
+
+    def digest(self, arguments: Any) -> str:
+        """SHA-256 (hex) of arguments as canonical JSON: what was asked can be proved without being kept."""
+        return hashlib.sha256(_sorted.encode(arguments if arguments is not None else {})).hexdigest()
+
+    async def stop(self, drain: float) -> None:
+        """Let runs finish for up to `drain` seconds, then cancel what is left."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain)
+        for run in list(self.runs.values()):
+            run.cancel("the gateway is stopping")
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+
+
+def _refused(call: Call, plan: Plan) -> dict[str, Any]:
+    return {
+        "method": call.method,
+        "name": call.name,
+        "principal": call.principal.id,
+        "client": (call.client.info or {}).get("name", ""),
+        "text": plan.reasons[-1].text,
+        "reasons": plan.reasons,
+    }

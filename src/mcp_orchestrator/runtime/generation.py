@@ -1,0 +1,75 @@
+"""A snapshot with its live backends and the catalogs made from what they offer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from mcp_orchestrator.core.catalog import Catalog
+from mcp_orchestrator.core.plan import Rules
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import Offers
+from mcp_orchestrator.model.snapshot import Snapshot
+from mcp_orchestrator.runtime.supervisor import Supervisor
+
+
+class Generation:
+    """Immutable in what it is made of; catalogs are made when looked at and dropped when offers change."""
+
+    def __init__(self, snapshot: Snapshot, supervisors: Mapping[str, Supervisor]) -> None:
+        self.snapshot = snapshot
+        self.supervisors = supervisors
+        self.rules = Rules(
+            timeouts={name: spec.timeout for name, spec in snapshot.backends.items()},
+            where={name: spec.where for name, spec in snapshot.backends.items()},
+            validate=snapshot.observe.validate,
+        )
+        self._catalogs: dict[tuple[Era, str | None], Catalog] = {}
+
+    def catalog(self, era: Era, profile: str | None) -> Catalog:
+        """The catalog of a view, from what is known now."""
+        found = self._catalogs.get((era, profile))
+        if found is None:
+            spec = self.snapshot.profiles[profile] if profile is not None else None
+            found = Catalog(era, spec, self.sources(era))
+            self._catalogs[era, profile] = found
+        return found
+
+    def sources(self, era: Era) -> list[Offers]:
+        """The offers of every known backend, in the client's own era where the backend has them in it."""
+        known = [supervisor.record.offers for supervisor in self.supervisors.values()]
+        chosen = [offers.get(era) or offers.get(era.other) for offers in known]
+        return [offers for offers in chosen if offers is not None]
+
+    def offers_changed(self) -> None:
+        """What was made from old offers goes."""
+        self._catalogs.clear()
+
+    @property
+    def waiting(self) -> list[Supervisor]:
+        """Backends of which nothing is known yet and that have not failed either."""
+        return [supervisor for supervisor in self.supervisors.values() if not supervisor.record.settled]
+
+    async def wait_known(self, patience: float, clock_now: float) -> None:
+        """Wait for backends that are still being looked at, each for `patience` seconds from its start at most.
+
+        A hung backend therefore delays lists only in the first seconds of its life.
+        """
+        waiting = self.waiting
+        if not waiting:
+            return
+        left = max(patience - (clock_now - (supervisor.record.started_at or clock_now)) for supervisor in waiting)
+        if left <= 0:
+            return
+        tasks = [asyncio.ensure_future(supervisor.settled.wait()) for supervisor in waiting]
+        try:
+            await asyncio.wait(tasks, timeout=left)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def look_in(self, era: Era) -> None:
+        """Have offers of this era fetched, in the background, where a backend may have some nobody has seen."""
+        for supervisor in self.supervisors.values():
+            if supervisor.record.offers and supervisor.needs_look_in(era):
+                supervisor.look_in(era)

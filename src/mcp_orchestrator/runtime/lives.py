@@ -1,0 +1,141 @@
+"""One backend session from opening to close, in one task of its own, and the lease that runs hold on it."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.errors import BackendError
+from mcp_orchestrator.model.outcome import FailureKind
+from mcp_orchestrator.plugin_api import Session
+
+
+@dataclass(frozen=True, slots=True)
+class LifeKey:
+    """Who a session is for: everybody (`client` None) or one legacy client session, in one era."""
+
+    era: Era
+    client: str | None = None
+
+
+class LifeState(enum.StrEnum):
+    """Where a session stands."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    OVER = "over"
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """A session with its owner task. `opened` is done once the session is open, or carries the BackendError."""
+
+    key: LifeKey
+    opened: asyncio.Future[Session]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    state: LifeState = LifeState.OPENING
+    users: int = 0
+    last_used: float = 0.0
+    born: float = 0.0
+    log_level: str | None = None
+
+    @property
+    def session(self) -> Session | None:
+        """The session while it is open."""
+        return self.opened.result() if self.state is LifeState.OPEN else None
+
+
+class Lease:
+    """The right to use a session for one run; give it back with `release` exactly once."""
+
+    __slots__ = ("_clock", "_life", "_released", "session")
+
+    def __init__(self, life: Life, session: Session, clock: Callable[[], float], released: Callable[[], None]) -> None:
+        self._life = life
+        self._released = released
+        self._clock = clock
+        self.session = session
+
+    def release(self) -> None:
+        """Give the session back."""
+        self._life.users -= 1
+        self._life.last_used = self._clock()
+        if not self._life.users:
+            self._released()
+
+    async def at_level(self, level: str | None, apply: Callable[[Session, str], Awaitable[bool]]) -> None:
+        """Make a legacy session log at `level` (once per change); `apply` sends the request."""
+        if level is not None and level != self._life.log_level and await apply(self.session, level):
+            self._life.log_level = level
+
+
+async def live(
+    life: Life,
+    open_session: Callable[[], Awaitable[Session]],
+    *,
+    clock: Callable[[], float],
+    idle_stop: float | None,
+    on_open: Callable[[Life, Session], None],
+    on_over: Callable[[Life, str, BackendError | None], None],
+) -> None:
+    """Open, watch and close one session, all in the calling task (actor for life).
+
+    `idle_stop` is in seconds; None keeps the session. `on_over` is called exactly once with why it ended ("" when
+    it was stopped on purpose) and the error if it never opened.
+    """
+    try:
+        session = await open_session()
+    except BackendError as error:
+        life.state = LifeState.OVER
+        if not life.opened.done():
+            life.opened.set_exception(error)
+            life.opened.exception()  # retrieved here: nobody may be waiting
+        on_over(life, "", error)
+        return
+    except asyncio.CancelledError:
+        _give_up(life)
+        raise
+    reason = "stopped"
+    try:
+        life.state = LifeState.OPEN
+        life.last_used = clock()
+        if not life.opened.done():
+            life.opened.set_result(session)
+        on_open(life, session)
+        reason = await _until_over(life, session, clock, idle_stop)
+    finally:
+        life.state = LifeState.OVER
+        on_over(life, reason, None)
+        await session.close()
+
+
+def _give_up(life: Life) -> None:
+    life.state = LifeState.OVER
+    if not life.opened.done():
+        life.opened.set_exception(BackendError(FailureKind.UNAVAILABLE, "the gateway is stopping"))
+        life.opened.exception()
+
+
+async def _until_over(life: Life, session: Session, clock: Callable[[], float], idle_stop: float | None) -> str:
+    """Wait for the session's end, a stop, or idleness; returns why it is over ("" for the latter two)."""
+    closed = asyncio.ensure_future(session.wait_closed())
+    stopped = asyncio.ensure_future(life.stop.wait())
+    try:
+        while True:
+            patience = None if idle_stop is None else max(0.05, life.last_used + idle_stop - clock())
+            done, _ = await asyncio.wait({closed, stopped}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if closed in done:
+                return closed.result() or "the session ended"
+            if stopped in done:
+                return ""
+            if life.users == 0 and idle_stop is not None and clock() - life.last_used >= idle_stop:
+                return ""
+            if life.users:
+                life.last_used = clock()
+    finally:
+        closed.cancel()
+        stopped.cancel()
+        await asyncio.gather(closed, stopped, return_exceptions=True)

@@ -1,0 +1,58 @@
+"""What is known of a backend, how it stands, and whom its supervisor tells."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import OfferKind, Offers
+from mcp_orchestrator.plugin_api import SessionEvent
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.supervisor import Supervisor
+
+
+class State(enum.StrEnum):
+    """What `backends list` shows."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    READY = "ready"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+
+
+class Hooks(Protocol):
+    """What a supervisor tells its owner, on the event loop and without waiting."""
+
+    def offers_changed(self, supervisor: Supervisor, offers: Offers, kinds: frozenset[OfferKind]) -> None:
+        """New offers in one era; `kinds` are those that differ from what was known before."""
+        ...
+
+    def era_known(self, supervisor: Supervisor, era: Era, works: bool) -> None:
+        """A verdict worth remembering."""
+        ...
+
+    def heard(self, supervisor: Supervisor, client: str | None, event: SessionEvent) -> None:
+        """A session said something outside of any call."""
+        ...
+
+    def noted(self, _supervisor: Supervisor, what: str, data: Mapping[str, Any]) -> None:
+        """Something for journal and log: `backend.ready`, `backend.failed`, `backend.ended`."""
+        ...
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of a backend from its past. Times are the supervisor's clock, seconds."""
+
+    offers: dict[Era, Offers] = field(default_factory=dict)
+    failures: int = 0
+    restarts: int = 0
+    retry_at: float = 0.0
+    last_error: str = ""
+    settled: bool = False
+    started_at: float | None = None

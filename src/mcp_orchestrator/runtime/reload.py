@@ -1,0 +1,97 @@
+"""A new configuration while running: open the new, swap, then close the old; on failure the old one stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from mcp_orchestrator.config.compare import compare
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import OfferKind
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.model.snapshot import Snapshot
+from mcp_orchestrator.runtime.gateway import Gateway
+from mcp_orchestrator.runtime.generation import Generation
+from mcp_orchestrator.runtime.supervisor import Supervisor
+
+OPEN_PATIENCE: Final = 10.0
+"""Seconds that new backends get to open before the swap; one that is slower comes up after it."""
+
+
+class Reloader:
+    """Swaps generations. `make` creates a supervisor that remembers what is known of its backend."""
+
+    def __init__(self, gateway: Gateway, make: Callable[[Any], Awaitable[Supervisor]]) -> None:
+        self._gateway = gateway
+        self._make = make
+        self._one_at_a_time = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def apply(self, snapshot: Snapshot) -> Mapping[str, Any]:
+        """Run on `snapshot` from now on; returns what changed: {added, removed, changed, kept: [names]}."""
+        async with self._one_at_a_time:
+            gateway = self._gateway
+            old = gateway.generation
+            changes = compare(old.snapshot, snapshot)
+            fresh = {name: await self._make(snapshot.backends[name]) for name in (*changes.added, *changes.changed)}
+            for supervisor in fresh.values():
+                supervisor.start()
+            await _settled([fresh[name] for name in changes.changed])
+            kept = {name: old.supervisors[name] for name in changes.kept}
+            both = {**kept, **fresh}
+            supervisors = {name: both[name] for name in snapshot.backends if name in both}
+            gateway.generation = Generation(snapshot, supervisors)
+            kinds = _different(old, gateway.generation)
+            if kinds:
+                gateway.announcements.lists_changed(kinds)
+            for name in (*changes.removed, *changes.changed):
+                self._retire(old.supervisors[name])
+            summary = {
+                "added": list(changes.added),
+                "removed": list(changes.removed),
+                "changed": list(changes.changed),
+                "kept": list(changes.kept),
+            }
+            data = {"source": snapshot.source, "digest": snapshot.digest, "backends": len(supervisors), **summary}
+            gateway.engine.record(EventKind.CONFIG_LOADED, None, data)
+            return summary
+
+    def _retire(self, supervisor: Supervisor) -> None:
+        task = asyncio.get_running_loop().create_task(_when_unused(supervisor))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def stop(self) -> None:
+        """Wait for retired backends to end."""
+        for task in list(self._retiring):
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+
+
+async def _settled(supervisors: list[Supervisor]) -> None:
+    tasks = [asyncio.ensure_future(supervisor.settled.wait()) for supervisor in supervisors]
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=OPEN_PATIENCE)
+        for task in late:
+            task.cancel()
+
+
+async def _when_unused(supervisor: Supervisor) -> None:
+    """Running calls finish in their generation; then the backend of the old one ends."""
+    try:
+        await supervisor.unused()
+    finally:
+        await supervisor.stop()
+
+
+def _different(old: Generation, new: Generation) -> frozenset[OfferKind]:
+    kinds: set[OfferKind] = set()
+    profiles = set(old.snapshot.profiles) & set(new.snapshot.profiles)
+    for era in Era:
+        for profile in (None, *sorted(profiles)):
+            before, after = old.catalog(era, profile), new.catalog(era, profile)
+            for kind in OfferKind:
+                if [(o.public, o.pin) for o in before.offers(kind)] != [(o.public, o.pin) for o in after.offers(kind)]:
+                    kinds.add(kind)
+    return frozenset(kinds)

@@ -1,0 +1,203 @@
+"""A call being carried out: lease, invoke, record; it lives in the engine's own task group and outlives its request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mcp_orchestrator.core.translate.questions import declined
+from mcp_orchestrator.model.call import Call, Era, Invocation
+from mcp_orchestrator.model.conversation import Answer, Question
+from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, REQUEST_TIMEOUT, BackendError
+from mcp_orchestrator.model.event import Event, EventKind
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
+from mcp_orchestrator.model.plan import Plan, Target
+from mcp_orchestrator.plugin_api import Port, Session
+from mcp_orchestrator.runtime.questions import rounds, with_elicitation_id
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.engine import Engine
+    from mcp_orchestrator.runtime.supervisor import Supervisor
+
+
+class Run:
+    """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
+
+    __slots__ = ("_cancelled", "_done", "_engine", "_started", "_task", "call", "id", "plan", "port", "trace")
+
+    def __init__(self, run_id: str, call: Call, plan: Plan, port: Port, engine: Engine) -> None:
+        self.id = run_id
+        self.call = call
+        self.plan = plan
+        self.port = port
+        self.trace = ""
+        self._engine = engine
+        self._done: asyncio.Future[Outcome] = engine.loop.create_future()
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = ""
+        self._started = engine.clock()
+
+    # -- for the listener -----------------------------------------------------------------------------------------
+
+    async def outcome(self) -> Outcome:
+        """Wait for the end; cancelling the waiter leaves the run alone."""
+        if self._done.done():
+            return self._done.result()
+        return await asyncio.shield(self._done)
+
+    def cancel(self, reason: str) -> None:
+        """Ask the run to stop."""
+        if self._task is not None and not self._task.done() and not self._cancelled:
+            self._cancelled = reason or "cancelled"
+            self._task.cancel()
+
+    # -- for the backend session ----------------------------------------------------------------------------------
+
+    def progress(self, params: Mapping[str, Any]) -> None:
+        """Pass on progress; the port puts the client's token on."""
+        if self.call.wants_progress and not self._done.done():
+            self.port.notify("notifications/progress", params)
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Pass on any other notification of this run."""
+        if not self._done.done():
+            self.port.notify(method, params)
+
+    async def ask(self, question: Question) -> Answer:
+        """Put a question to the client; declined in well-formed fashion when it cannot be asked."""
+        question = with_elicitation_id(question, self.id)
+        self._engine.record(EventKind.QUESTION_ASKED, self.id, {"method": question.method})
+        answer = await self.port.ask(question)
+        by = "client"
+        if answer is None:
+            answer, by = declined(question), "gateway"
+        self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {"method": question.method, "by": by})
+        return answer
+
+    # -- for the engine -------------------------------------------------------------------------------------------
+
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """Note the task that carries the run out."""
+        self._task = task
+
+    async def carry_out(self, supervisor: Supervisor, target: Target) -> None:
+        """The whole of it: never raises, always ends with an outcome that is in the journal before anyone sees it."""
+        self._engine.journal.record(self._opening_event(target))
+        try:
+            outcome = await self._within(supervisor, target)
+        except asyncio.CancelledError:
+            outcome = self._cancelled_outcome()
+        except Exception as error:  # the edge of a run: a bug here must not take other runs along
+            self._engine.log.exception("run failed", run=self.id, error=type(error).__name__)
+            outcome = Failed(FailureKind.INTERNAL, INTERNAL_ERROR, "internal error; the log of the gateway says more")
+        await self.finish(outcome)
+
+    def abandon(self) -> None:
+        """The task ended without an outcome (cancelled before it began to work): nobody is left waiting."""
+        if not self._done.done():
+            self._done.set_result(self._cancelled_outcome())
+
+    async def finish(self, outcome: Outcome) -> None:
+        """Record the end, wait until the record is kept, then let the listener see it."""
+        self._task = None  # from here on there is nothing left to cancel
+        journal = self._engine.journal
+        journal.record(self._closing_event(outcome))
+        try:
+            await asyncio.shield(journal.commit())
+        except asyncio.CancelledError:
+            pass  # the gateway is stopping; the record is queued and the store commits it before it closes
+        except OSError as error:
+            outcome = Failed(
+                FailureKind.INTERNAL, INTERNAL_ERROR, f"the call was carried out but not recorded: {error}"
+            )
+        if not self._done.done():
+            self._done.set_result(outcome)
+
+    async def _within(self, supervisor: Supervisor, target: Target) -> Outcome:
+        sent = False
+        try:
+            async with asyncio.timeout(target.timeout):
+                lease = await supervisor.lease(self.call.client)
+                try:
+                    if self.call.log_level is not None and lease.session.era is Era.LEGACY:
+                        await lease.at_level(self.call.log_level, self._set_level)
+                    sent = True
+                    return await rounds(self, lease.session, self._invocation(target, lease.session))
+                finally:
+                    lease.release()
+        except BackendError as error:
+            return error.as_failed()
+        except TimeoutError:
+            return _timed_out(target, sent=sent)
+
+    def _invocation(self, target: Target, session: Session) -> Invocation:
+        call = self.call
+        params = call.params
+        if target.name != call.name:
+            params = _renamed(call, target.name)
+        return Invocation(
+            run=self.id,
+            method=call.method,
+            params=params,
+            meta=call.meta,
+            client=call.client,
+            wants_progress=call.wants_progress,
+            log_level=call.log_level,
+            name_header=target.name or None,
+            headers=target.headers if session.era is Era.MODERN else None,
+        )
+
+    async def _set_level(self, session: Session, level: str) -> bool:
+        request = Invocation(self.id, "logging/setLevel", {"level": level}, {}, self.call.client)
+        return isinstance(await session.invoke(request, self), Completed)
+
+    def _cancelled_outcome(self) -> Outcome:
+        return Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, f"cancelled: {self._cancelled or 'gateway stopping'}")
+
+    def _opening_event(self, target: Target) -> Event:
+        call = self.call
+        data = {
+            "method": call.method,
+            "name": call.name,
+            "backend": target.backend,
+            "target": target.name,
+            "principal": call.principal.id,
+            "client": (call.client.info or {}).get("name", ""),
+            "profile": call.profile,
+            "arguments": self._engine.digest(call.params.get("arguments")),
+            "trace": self.trace,
+            "reasons": self.plan.reasons,
+        }
+        return Event(EventKind.RUN_STARTED, self._engine.now(), self.id, data)
+
+    def _closing_event(self, outcome: Outcome) -> Event:
+        ms = round((self._engine.clock() - self._started) * 1000, 2)
+        data: dict[str, Any] = {"status": "completed", "ms": ms}
+        match outcome:
+            case Completed():
+                data["bytes"] = len(outcome.result)
+            case Failed():
+                cancelled = outcome.kind is FailureKind.CANCELLED
+                data["status"] = "cancelled" if cancelled else "failed"
+                data |= {"kind": outcome.kind.value, "code": outcome.code, "text": outcome.message}
+            case ToolRefusal():
+                data |= {"status": "failed", "kind": outcome.kind.value, "text": outcome.text}
+        return Event(EventKind.RUN_ENDED, self._engine.now(), self.id, data)
+
+
+def _renamed(call: Call, name: str) -> dict[str, Any]:
+    """The parameters with the backend's own name in the one place where this method has it."""
+    if "ref" in call.params and isinstance(call.params["ref"], Mapping):
+        key = "uri" if call.params["ref"].get("type") == "ref/resource" else "name"
+        return {**call.params, "ref": {**call.params["ref"], key: name}}
+    for key in ("name", "uri"):
+        if call.params.get(key) == call.name:
+            return {**call.params, key: name}
+    return call.params
+
+
+def _timed_out(target: Target, *, sent: bool) -> Failed:
+    known = "it may have had effects and was not repeated" if sent else "nothing was sent"
+    text = f"server '{target.backend}' gave no answer within {target.timeout:g} s; {known}"
+    return Failed(FailureKind.TIMEOUT, REQUEST_TIMEOUT, text, retryable=not sent)

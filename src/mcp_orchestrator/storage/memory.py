@@ -1,0 +1,90 @@
+"""State that lives as long as the process: for tests, and for `observe.journal: false`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Generator, Mapping
+from pathlib import Path
+from typing import Final
+
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import Offers
+from mcp_orchestrator.model.event import Event
+from mcp_orchestrator.storage.connecting import open_reader
+from mcp_orchestrator.storage.offers import decode_eras, decode_offers, era_rows, offer_rows
+from mcp_orchestrator.storage.trouble import StorageError
+
+RING: Final = 1000
+"""Events kept unless told otherwise."""
+
+
+class Settled:
+    """An awaitable that is done at once, without a turn of the event loop."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+_SETTLED: Final = Settled()
+
+
+class MemoryStore:
+    """A `JournalSink` that keeps the last `ring` events, and an `OfferStore` that forgets with the process."""
+
+    def __init__(self, ring: int = RING) -> None:
+        self._events: deque[Event] = deque(maxlen=ring)
+        self._offers: dict[tuple[str, str], Offers] = {}
+        self._eras: dict[str, dict[Era, bool]] = {}
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What is in the ring, oldest first."""
+        return tuple(self._events)
+
+    async def open(self) -> None:
+        """Nothing to open; here so that stores can take each other's place."""
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def record(self, event: Event) -> None:
+        """Keep an event; the oldest goes when the ring is full."""
+        self._events.append(event)
+
+    def commit(self) -> Awaitable[None]:
+        """Done at once."""
+        return _SETTLED
+
+    async def load(self) -> Mapping[tuple[str, str], Offers]:
+        """All remembered offers, by (fingerprint, era)."""
+        return dict(self._offers)
+
+    async def save(self, fingerprint: str, offers: Offers) -> None:
+        """Remember offers for a backend spec."""
+        self._offers[fingerprint, offers.era.value] = offers
+
+    async def load_eras(self) -> Mapping[str, Mapping[Era, bool]]:
+        """By fingerprint: which eras are known to work and which not."""
+        return {fingerprint: dict(eras) for fingerprint, eras in self._eras.items()}
+
+    async def save_era(self, fingerprint: str, era: Era, works: bool) -> None:
+        """Remember one verdict."""
+        self._eras.setdefault(fingerprint, {})[era] = works
+
+
+async def recalled(path: Path) -> MemoryStore:
+    """A store in memory that begins with what a state file remembers of backends; nothing is written to the file."""
+    memory = MemoryStore()
+    try:
+        connection = open_reader(path)
+    except StorageError:
+        return memory
+    try:
+        for (fingerprint, _era), offers in decode_offers(offer_rows(connection)).items():
+            await memory.save(fingerprint, offers)
+        for fingerprint, eras in decode_eras(era_rows(connection)).items():
+            for era, works in eras.items():
+                await memory.save_era(fingerprint, era, works)
+    finally:
+        connection.close()
+    return memory

@@ -1,0 +1,1 @@
+"""How a state file comes to its present form: numbered steps, each in one transaction."""

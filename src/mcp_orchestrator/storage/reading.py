@@ -1,0 +1,209 @@
+"""Reads the journal, beside a running gateway or without one; cannot write."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.storage.chain import Link, Verdict, check_rows
+from mcp_orchestrator.storage.connecting import open_reader
+from mcp_orchestrator.storage.trouble import explain
+
+RUNNING: Final = "running"
+LOST: Final = "lost"
+REFUSED: Final = "refused"
+
+_EVENT_COLUMNS: Final = "seq, at, kind, run, data"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One row of the journal. `at` is seconds since the epoch; `kind` a word of `EventKind`, or of a newer version."""
+
+    seq: int
+    at: float
+    kind: str
+    run: str | None
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list. `seq` is the number of its first event, which pages are counted by.
+
+    `status` is `running`, `completed`, `failed`, `cancelled`, `refused`, or `lost` (the gateway ended before the run
+    did). `started` is the data of `run.started` (or `call.refused`), `ended` that of `run.ended`, or None. Times are
+    seconds since the epoch.
+    """
+
+    seq: int
+    id: str
+    status: str
+    started_at: float
+    ended_at: float | None
+    started: Mapping[str, Any]
+    ended: Mapping[str, Any] | None
+
+
+class JournalReader:
+    """The journal of one state file, opened read-only. Close it, or use it in a `with` statement."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = open_reader(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        self._connection.close()
+
+    def runs(
+        self,
+        limit: int = 50,
+        before: int | None = None,
+        *,
+        backend: str | None = None,
+        tool: str | None = None,
+        status: str | None = None,
+    ) -> list[RunRow]:
+        """The newest runs first, refused calls included.
+
+        `before` is the `seq` of the last row of the page before. `tool` is a public name or a backend's own one, with
+        `*` and `?` as in file names; `backend` and `status` are exact.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        found: list[RunRow] = []
+        with self._told():
+            restart = self._last_start()
+            for row in self._connection.execute(*_runs_query(before, backend, tool)):
+                run = _run_row(row, restart)
+                if status is None or run.status == status:
+                    found.append(run)
+                if len(found) >= limit:
+                    break
+        return found
+
+    def run(self, run: str) -> list[StoredEvent]:
+        """All events of one run in order; empty when there is no such run.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        query = f"SELECT {_EVENT_COLUMNS} FROM event WHERE run = ? ORDER BY seq"  # noqa: S608 - our own column names
+        with self._told():
+            return [_stored(row) for row in self._connection.execute(query, (run,))]
+
+    def events(
+        self, kinds: Sequence[str] = (), limit: int = 100, before: int | None = None, after: int | None = None
+    ) -> list[StoredEvent]:
+        """Events of any kind, or of the given ones: the newest `limit`, newest first.
+
+        `before` and `after` are event numbers, both exclusive.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        where, values = ["1"], []
+        if kinds:
+            where.append(f"kind IN ({','.join('?' * len(kinds))})")
+            values += [str(kind) for kind in kinds]
+        for bound, sign in ((before, "<"), (after, ">")):
+            if bound is not None:
+                where.append(f"seq {sign} ?")
+                values.append(bound)  # type: ignore[arg-type]
+        query = f"SELECT {_EVENT_COLUMNS} FROM event WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        with self._told():
+            return [_stored(row) for row in self._connection.execute(query, (*values, limit))]
+
+    def verify(self) -> Verdict:
+        """Walk the chain from the anchor, or the beginning, to the end of what is committed now.
+
+        Raises:
+            StorageError: the file cannot be read to its end: what lies there is no database any more.
+        """
+        with self._told():
+            self._connection.execute("BEGIN")  # one view of the file for both questions
+            self._connection.text_factory = bytes
+            try:
+                anchor = self._connection.execute("SELECT seq, hash FROM anchor ORDER BY seq DESC LIMIT 1").fetchone()
+                rows = self._connection.execute("SELECT seq, at, kind, run, data, hash FROM event ORDER BY seq")
+                return check_rows(rows, Link(*anchor) if anchor else Link())
+            finally:
+                self._connection.text_factory = str
+                self._connection.execute("ROLLBACK")
+
+    def _last_start(self) -> int:
+        query = "SELECT max(seq) FROM event WHERE kind = ? AND run IS NULL"
+        (seq,) = self._connection.execute(query, (EventKind.GATEWAY_STARTED.value,)).fetchone()
+        return seq or 0
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+
+def _runs_query(before: int | None, backend: str | None, tool: str | None) -> tuple[str, list[Any]]:
+    where = ["s.kind IN (?, ?)", "s.run IS NOT NULL"]
+    values: list[Any] = [EventKind.RUN_ENDED.value, EventKind.RUN_STARTED.value, EventKind.CALL_REFUSED.value]
+    if before is not None:
+        where.append("s.seq < ?")
+        values.append(before)
+    if backend is not None:
+        where.append("json_valid(s.data) AND json_extract(s.data, '$.backend') = ?")
+        values.append(backend)
+    if tool is not None:
+        where.append("json_valid(s.data)")
+        where.append("(json_extract(s.data, '$.name') GLOB ? OR json_extract(s.data, '$.target') GLOB ?)")
+        values += [tool.replace("[", "[[]")] * 2
+    query = f"""
+        SELECT s.seq, s.run, s.kind, s.at, s.data, e.at, e.data
+        FROM event AS s NOT INDEXED LEFT JOIN event AS e ON e.run = s.run AND e.kind = ? AND e.seq > s.seq
+        WHERE {" AND ".join(where)} ORDER BY s.seq DESC
+    """  # noqa: S608 - our own words; every value is bound
+    return query, values
+
+
+def _run_row(row: tuple[int, str, str, float, str, float | None, str | None], restart: int) -> RunRow:
+    seq, run, kind, at, data, ended_at, ended_data = row
+    ended = _plain(ended_data) if ended_data is not None else None
+    if kind == EventKind.CALL_REFUSED:
+        status = REFUSED
+    elif ended is not None:
+        status = str(ended.get("status", ""))
+    else:
+        status = LOST if seq < restart else RUNNING
+    return RunRow(seq, run, status, at, ended_at, _plain(data), ended)
+
+
+def _stored(row: tuple[int, float, str, str | None, str]) -> StoredEvent:
+    seq, at, kind, run, data = row
+    return StoredEvent(seq, at, kind, run, _plain(data))
+
+
+def _plain(data: str) -> Mapping[str, Any]:
+    """The data of an event; what was tampered with is shown as it is."""
+    try:
+        value = msgspec.json.decode(data)
+    except ValueError:
+        return {"unreadable": data}
+    return value if isinstance(value, dict) else {"unreadable": data}

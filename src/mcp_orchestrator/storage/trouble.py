@@ -1,0 +1,64 @@
+"""What can go wrong with the state file, as one `OSError` with the path and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+_PRIMARY: Final = 0xFF  # an extended result code keeps its primary code in the low byte
+
+
+class StorageError(OSError):
+    """The state file cannot be used, or a record could not be kept; prints as its text alone.
+
+    `errno` is set as for any `OSError`, `filename` is the state file.
+    """
+
+    def __init__(self, code: int, text: str, path: Path) -> None:
+        super().__init__(code, text, str(path))
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def again(error: StorageError) -> StorageError:
+    """A fresh instance of the same trouble: several waiters must not share one traceback."""
+    return StorageError(error.errno or errno.EIO, str(error), Path(str(error.filename)))
+
+
+def explain(error: sqlite3.Error, path: Path) -> StorageError:
+    """Turn SQLite's error into one that says which file, what is wrong and how to mend it."""
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+    match code:
+        case sqlite3.SQLITE_FULL:
+            return StorageError(errno.ENOSPC, f"no space left for {path}: free some disk space; nothing is lost", path)
+        case sqlite3.SQLITE_READONLY:
+            text = f"{path} cannot be written: make the file and its directory writable, or set storage.url to another"
+            return StorageError(errno.EACCES, text, path)
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return damaged(path, str(error))
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            text = f"{path} cannot be opened: check that it is a file and that its directory is yours to write"
+            return StorageError(errno.EACCES, text, path)
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            text = f"{path} is locked by another program ({error}): close what has it open and try again"
+            return StorageError(errno.EBUSY, text, path)
+        case _:
+            return StorageError(errno.EIO, f"{path} cannot be used ({error}): check the disk that holds it", path)
+
+
+def damaged(path: Path, detail: str) -> StorageError:
+    """The file is no usable database; it is left as it is, for whoever wants to rescue it."""
+    text = (
+        f"{path} is damaged or no state file of ours ({detail}): restore a copy of it, or move it away "
+        f"(mv {path} {path}.damaged) to begin with an empty journal"
+    )
+    return StorageError(errno.EIO, text, path)
+
+
+def vanished(path: Path) -> StorageError:
+    """The file was removed or replaced while we had it open."""
+    text = f"{path} was removed or replaced while in use: records cannot be kept; restart the gateway"
+    return StorageError(errno.ENOENT, text, path)

@@ -1,0 +1,214 @@
+"""The one thread that writes the state file: batches of events, and whatever else must change."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final, TypeVar
+
+from mcp_orchestrator.model.event import Event
+from mcp_orchestrator.model.snapshot import Durability
+from mcp_orchestrator.storage.chain import COLUMNS, Link, chain_rows
+from mcp_orchestrator.storage.connecting import open_writer
+from mcp_orchestrator.storage.trouble import StorageError, damaged, explain, vanished
+
+T = TypeVar("T")
+
+ONE_STATEMENT: Final = 64
+"""Rows that one INSERT takes: it needs no BEGIN and COMMIT, and lets go of the interpreter's lock once, not per row."""
+
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks whether the file is still the one in the directory."""
+
+_INSERT: Final = "INSERT INTO event (seq, at, kind, run, data, hash) VALUES (?,?,?,?,?,?)"
+
+
+class JournalFile:
+    """The open state file with the end of its chain. Lives on the writer's thread."""
+
+    def __init__(self, path: Path, durability: Durability) -> None:
+        self._path = path
+        self.connection = open_writer(path, durability)
+        try:
+            self._inode = path.stat().st_ino
+            self._seen = time.monotonic()
+            self._end = chain_end(self.connection, path)
+        except sqlite3.Error as error:
+            self.connection.close()
+            raise explain(error, path) from error
+        except StorageError:
+            self.connection.close()
+            raise
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Write and commit events in one transaction.
+
+        Raises:
+            StorageError: nothing of the batch was kept.
+        """
+        self._still_there()
+        cells, end = chain_rows(events, self._end)
+        try:
+            if len(events) <= ONE_STATEMENT:
+                self.connection.execute(_insert(len(events)), cells)
+            else:
+                self._append_many(cells)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        self._end = end
+
+    def _append_many(self, cells: list[int | float | str | bytes | None]) -> None:
+        width = ONE_STATEMENT * COLUMNS
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            for start in range(0, len(cells), width):
+                part = cells[start : start + width]
+                self.connection.execute(_insert(len(part) // COLUMNS), part)
+            self.connection.execute("COMMIT")
+        except sqlite3.Error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def _still_there(self) -> None:
+        """SQLite goes on writing into a file that was removed, and those records would be gone: look now and then."""
+        now = time.monotonic()
+        if now - self._seen < LOOK_EVERY:
+            return
+        try:
+            inode = self._path.stat().st_ino
+        except OSError as error:
+            raise vanished(self._path) from error
+        if inode != self._inode:
+            raise vanished(self._path)
+        self._seen = now
+
+
+@functools.cache
+def _insert(rows: int) -> str:
+    return _INSERT + ",(?,?,?,?,?,?)" * (rows - 1)
+
+
+def chain_end(connection: sqlite3.Connection, path: Path) -> Link:
+    """Where the chain stands: the last row, else what the last pruning left, else the beginning.
+
+    Raises:
+        StorageError: the last row's hash is no hash.
+        sqlite3.Error: the file cannot be read.
+    """
+    row = connection.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    row = row or connection.execute("SELECT seq, hash FROM anchor ORDER BY seq DESC LIMIT 1").fetchone()
+    if row is None:
+        return Link()
+    if not isinstance(row[1], bytes):
+        raise damaged(path, f"row {row[0]} of the journal has no hash")
+    return Link(*row)
+
+
+class Writer:
+    """A thread that owns the connection and works through jobs in order; speaks to the event loop of `start`.
+
+    `lost` is called on the loop if the thread ends by itself, which only a bug can cause.
+    """
+
+    def __init__(self, path: Path, durability: Durability, lost: Callable[[], None]) -> None:
+        self._path = path
+        self._durability = durability
+        self._lost = lost
+        self._jobs: SimpleQueue[Callable[[JournalFile], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="mcp-orchestrator journal", daemon=True)
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+
+    async def start(self) -> None:
+        """Start the thread and wait until the file is open.
+
+        Raises:
+            StorageError: it cannot be opened; the thread has ended.
+        """
+        self._thread.start()
+        await self._opened
+
+    def submit(self, job: Callable[[JournalFile], None]) -> None:
+        """Have the thread do `job`, which must not raise. Never blocks."""
+        self._jobs.put(job)
+
+    async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Have the thread do something with the connection in a transaction, and wait for what it returns.
+
+        Raises:
+            StorageError: it failed and was rolled back.
+        """
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self.submit(functools.partial(self._answer, question, answer))
+        await asyncio.wait((answer, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise StorageError(errno.EBADF, f"{self._path} is closed", self._path)
+        return answer.result()
+
+    async def stop(self) -> None:
+        """Finish all jobs, close the file, wait for the thread's end. Idempotent."""
+        self._jobs.put(None)
+        if self._thread.ident is not None:
+            await asyncio.shield(self._ended)
+
+    def tell(self, hear: Callable[..., None], *what: object) -> None:
+        """Call `hear` on the event loop; a loop that is gone hears nothing."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(hear, *what)
+
+    def _work(self) -> None:
+        try:
+            file = JournalFile(self._path, self._durability)
+        except StorageError as error:
+            self.tell(_fail, self._opened, error)
+            self.tell(_settle, self._ended, None)
+            return
+        self.tell(_settle, self._opened, None)
+        orderly = False
+        try:
+            while (job := self._jobs.get()) is not None:
+                job(file)
+            orderly = True
+        finally:
+            with suppress(sqlite3.Error):  # the last fold of the log may fail on a full disk: nothing is lost by it
+                file.connection.close()
+            if not orderly:
+                self.tell(self._lost)
+            self.tell(_settle, self._ended, None)
+
+    def _answer(
+        self, question: Callable[[sqlite3.Connection], T], answer: asyncio.Future[T], file: JournalFile
+    ) -> None:
+        connection = file.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                value = question(connection)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            self.tell(_fail, answer, explain(error, self._path))
+        else:
+            self.tell(_settle, answer, value)
+
+
+def _settle(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[T], error: StorageError) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,1 @@
+"""Real MCP servers to try and test the gateway with."""

@@ -1,0 +1,293 @@
+"""The composition root: the only room that knows everybody; makes one running gateway out of a snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from mcp_orchestrator import __version__
+from mcp_orchestrator.config.compare import fingerprint
+from mcp_orchestrator.config.load import Loaded, load
+from mcp_orchestrator.model.call import Era, Principal
+from mcp_orchestrator.model.catalog import Offers
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.model.snapshot import BackendSpec, Snapshot
+from mcp_orchestrator.runtime.actions import Action, Actions
+from mcp_orchestrator.runtime.engine import Engine
+from mcp_orchestrator.runtime.gateway import Gateway
+from mcp_orchestrator.runtime.generation import Generation
+from mcp_orchestrator.runtime.reload import Reloader
+from mcp_orchestrator.runtime.supervisor import Supervisor
+from mcp_orchestrator.secrets.sources import resolvers
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.backends.reaper import Reaper
+    from mcp_orchestrator.plugin_api import JournalSink, Listener, OfferStore
+
+Result = TypeVar("Result")
+
+SERVER_INFO: Final[Mapping[str, Any]] = {
+    "name": "mcp-orchestrator",
+    "title": "MCP Orchestrator",
+    "version": __version__,
+}
+WATCH_EVERY: Final = 1.0
+"""Seconds between looks at the configuration file's time stamp."""
+
+STOP_DRAIN: Final = 10.0
+"""Seconds that running calls get to finish where no listener says otherwise."""
+
+
+def load_config(path: Path) -> Loaded:
+    """Load a configuration with this process's environment and secret sources."""
+    return load(path, environ=os.environ, secrets=resolvers(os.environ, path.resolve().parent))
+
+
+def run(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Run an async function to its end, on uvloop where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - absent on Windows
+    except ImportError:
+        return asyncio.run(main())
+    return uvloop.run(main())
+
+
+def local_principal() -> Principal:
+    """The operating-system user: who speaks on stdio and on the command line."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = str(os.getuid())
+    return Principal(f"local:{name}")
+
+
+class Application:
+    """One gateway, from open to close; several can live in one process.
+
+    Use it as an async context manager. `persistent` False keeps events in memory and leaves the state file's lock
+    to a gateway that may be running; remembered offers are read from the file all the same.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, *, config_path: Path | None = None, log: Any, persistent: bool = True
+    ) -> None:
+        self.snapshot = snapshot
+        self.config_path = config_path
+        self.log = log
+        self.started_at = time.time()
+        self.url: str | None = None
+        self._persistent = persistent
+        self._stack = AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self._listeners: list[Listener] = []
+        self._remembered: dict[tuple[str, str], Offers] = {}
+        self._eras: dict[str, Mapping[Era, bool]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open the store, make the engine, start the backends."""
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End running calls, backends and store, in this order."""
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        snapshot = self.snapshot
+        store, journal = await self._open_store()
+        self._remembered = dict(await store.load())
+        self._eras = dict(await store.load_eras())
+        self.engine = Engine(
+            journal,
+            self.log,
+            clock=time.monotonic,
+            wall=time.time,
+            randomness=os.urandom,
+            trace=snapshot.observe.trace,
+        )
+        reaper = self._make_reaper()
+        self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
+        self._stack.push_async_callback(self._close_backends, reaper)
+        enabled = {name: spec for name, spec in snapshot.backends.items() if not spec.disabled}
+        supervisors = {name: await self._supervise(spec, reaper) for name, spec in enabled.items()}
+        self.gateway.generation = Generation(snapshot, supervisors)
+        self.reloader = Reloader(self.gateway, lambda spec: self._supervise(spec, reaper))
+        self.actions: dict[str, Action] = {
+            **Actions(self.gateway, local_principal()).table(),
+            "status": self._status,
+            "reload": self._reload_action,
+        }
+        self.engine.record(
+            EventKind.GATEWAY_STARTED,
+            None,
+            {"version": __version__, "config": str(self.config_path or ""), "pid": os.getpid()},
+        )
+        loaded = {"source": snapshot.source, "digest": snapshot.digest, "backends": len(supervisors)}
+        self.engine.record(EventKind.CONFIG_LOADED, None, loaded)
+        for supervisor in supervisors.values():
+            supervisor.start()
+
+    # -- parts ----------------------------------------------------------------------------------------------------
+
+    async def _open_store(self) -> tuple[OfferStore, JournalSink]:
+        from mcp_orchestrator.storage.memory import MemoryStore, recalled  # noqa: PLC0415 - only what is used
+        from mcp_orchestrator.storage.sqlite import SqliteStore  # noqa: PLC0415
+
+        spec = self.snapshot.storage
+        if not self._persistent:
+            memory = await recalled(spec.path)
+            return memory, memory
+        store = SqliteStore(spec.path, spec.durability)
+        await store.open()
+        self._stack.push_async_callback(store.aclose)
+        return store, store if self.snapshot.observe.journal else MemoryStore()
+
+    def _make_reaper(self) -> Reaper:
+        from mcp_orchestrator.backends.reaper import Reaper  # noqa: PLC0415
+
+        return Reaper()
+
+    async def _supervise(self, spec: BackendSpec, reaper: Reaper) -> Supervisor:
+        from mcp_orchestrator.backends.mcp import create  # noqa: PLC0415
+
+        supervisor = Supervisor(
+            spec,
+            create(spec, reaper),
+            self.gateway,
+            clock=time.monotonic,
+            chance=random.random,
+            client_info=SERVER_INFO,
+        )
+        key = fingerprint(spec)
+        offers = {era: self._remembered[key, era.value] for era in Era if (key, era.value) in self._remembered}
+        supervisor.remember(offers, self._eras.get(key, {}))
+        return supervisor
+
+    async def _close_backends(self, reaper: Reaper) -> None:
+        """Every child ends before the store closes, and the watchdog ends last."""
+        await self.engine.stop(0.0)
+        if hasattr(self, "reloader"):
+            await self.reloader.stop()
+        supervisors = list(self.gateway.generation.supervisors.values())
+        await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
+        await self.gateway.settle_down()
+        await reaper.aclose()
+        self.engine.record(EventKind.GATEWAY_STOPPED, None, {})
+
+    # -- serving --------------------------------------------------------------------------------------------------
+
+    async def serve_http(self, started: Callable[[str], None]) -> None:
+        """Serve HTTP until `stop`; `started` gets the address."""
+        from mcp_orchestrator.listeners.http import HttpListener  # noqa: PLC0415
+
+        def note(url: str) -> None:
+            self.url = url
+            started(url)
+
+        await self._serve(HttpListener(self.snapshot.http, self.gateway), note, self.snapshot.http.drain)
+
+    async def serve_stdio(self, profile: str | None) -> None:
+        """Serve one client on stdin and stdout until it leaves or `stop`."""
+        from mcp_orchestrator.listeners.stdio import StdioListener  # noqa: PLC0415
+
+        listener = StdioListener(self.gateway, principal=local_principal(), profile=profile)
+        await self._serve(listener, lambda _address: None, STOP_DRAIN)
+
+    async def _serve(self, listener: Listener, started: Callable[[str], None], drain: float) -> None:
+        serving = asyncio.ensure_future(listener.serve(started))
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                await listener.stop(drain)
+                await self.engine.stop(0.5)
+            await serving
+        finally:
+            stopped.cancel()
+            serving.cancel()
+            await asyncio.gather(serving, stopped, return_exceptions=True)
+
+    async def serve_control(self) -> None:
+        """Answer the command line on the control socket, in the background, until the application closes."""
+        from mcp_orchestrator.listeners.control import ControlListener  # noqa: PLC0415
+
+        listener = ControlListener(self.snapshot.storage.path, self.actions, self._about)
+        await listener.open()
+        self._stack.push_async_callback(listener.aclose)
+
+    def stop(self) -> None:
+        """Stop serving. Call it on the loop."""
+        self._stopping.set()
+
+    # -- reload ---------------------------------------------------------------------------------------------------
+
+    async def watch_config(self) -> None:
+        """Reload whenever the configuration file changes, until cancelled."""
+        if self.config_path is None:
+            return
+        seen = _stamp(self.config_path)
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            now = _stamp(self.config_path)
+            if now is not None and now != seen:
+                seen = now
+                await self.reload()
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Load the file anew; a bad one is refused and the old configuration stays.
+
+        Returns {refused: [problems]} or {added, removed, changed, kept}.
+        """
+        if self.config_path is None:
+            return {"refused": ["this gateway has no configuration file"]}
+        loaded = load_config(self.config_path)
+        if loaded.snapshot is None:
+            problems = [problem.as_line() for problem in loaded.errors]
+            data = {"source": str(self.config_path), "problems": problems}
+            self.engine.record(EventKind.CONFIG_REFUSED, None, data)
+            self.log.error("configuration refused, the old one stays", problems=problems)
+            return {"refused": problems}
+        if loaded.snapshot.digest == self.gateway.generation.snapshot.digest:
+            return {"added": [], "removed": [], "changed": [], "kept": sorted(self.gateway.generation.supervisors)}
+        summary = await self.reloader.apply(loaded.snapshot)
+        if loaded.snapshot.http != self.snapshot.http or loaded.snapshot.storage != self.snapshot.storage:
+            self.log.warning("changes of listeners and storage take effect at the next start")
+        self.log.info("configuration loaded", **summary)
+        return summary
+
+    async def _reload_action(self, _args: dict[str, Any]) -> Mapping[str, Any]:
+        return await self.reload()
+
+    async def _status(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {**self._about(), "uptime": round(time.time() - self.started_at, 1), "runs": len(self.engine.runs)}
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "url": self.url,
+            "config": str(self.config_path) if self.config_path else None,
+            "started_at": self.started_at,
+        }
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

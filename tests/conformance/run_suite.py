@@ -1,0 +1,174 @@
+"""Runs the official conformance suite directly and through the gateway, and tells where the results differ.
+
+By hand: `.venv/bin/python tests/conformance/run_suite.py [2025-11-25|2026-07-28]...` (after scripts/parts).
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STAMP = re.compile(r"-\d{4}-\d\d-\d\dT[\d-]+Z$")
+REVISIONS = ("2025-11-25", "2026-07-28")
+
+# A server that asks a legacy client back in the middle of a call: bridging questions is told apart from passing calls.
+ASKS_BACK = frozenset(
+    {"tools-call-sampling", "tools-call-elicitation", "elicitation-sep1034-defaults", "elicitation-sep1330-enums"}
+)
+# The backend closes a stream on purpose so that its client polls: that is between the two of them and ends at a hop.
+ONE_HOP = frozenset({"server-sse-polling"})
+
+Verdicts = dict[str, Counter[tuple[str, str]]]
+"""Scenario -> how often each (check, status) was reported; INFO lines, which hold timings, are left out."""
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def wait_until_answers(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 30.0) -> None:
+    """Return once anything at all answers HTTP at `url`; raises RuntimeError with the log when it never does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - always http to ourselves
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{process.args} does not answer at {url}:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+@contextlib.contextmanager
+def running(argv: Sequence[str], url: str, log: Path, env: dict[str, str] | None = None) -> Iterator[None]:
+    """A server process that is up inside the block and gone after it."""
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=env, start_new_session=True
+        )
+    try:
+        wait_until_answers(url, process, log)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def verdicts(output: Path) -> Verdicts:
+    """Read what the suite saved: one directory `server-SCENARIO-TIMESTAMP` with a `checks.json` each."""
+    found: Verdicts = {}
+    for file in sorted(output.glob("server-*/checks.json")):
+        scenario = STAMP.sub("", file.parent.name.removeprefix("server-"))
+        checks = json.loads(file.read_text())
+        found[scenario] = Counter((check["id"], check["status"]) for check in checks if check["status"] != "INFO")
+    return found
+
+
+def run_suite(suite: Sequence[str], url: str, revision: str, output: Path) -> Verdicts:
+    """Run one requirement set; the exit code is not looked at, since unscored scenarios may fail."""
+    argv = [*suite, "server", "--requirements", revision, "--url", url, "-o", str(output)]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
+    found = verdicts(output)
+    if not found:
+        raise RuntimeError(f"the suite reported nothing (exit {done.returncode}):\n{done.stdout}\n{done.stderr}")
+    return found
+
+
+def both_ways(
+    suite: Sequence[str], reference: Sequence[str], gateway: Sequence[str], work: Path, revisions: Sequence[str]
+) -> dict[str, tuple[Verdicts, Verdicts]]:
+    """For each revision the verdicts of the direct run and of the run through a gateway in front of the same server."""
+    server_port, gateway_port = free_ports(2)
+    direct = f"http://localhost:{server_port}/mcp"
+    through = f"http://localhost:{gateway_port}/mcp/bare"
+    config = work / "orchestrator.yaml"
+    config.write_text(
+        json.dumps(
+            {
+                "mcpServers": {"reference": {"type": "http", "url": direct}},
+                "profiles": {"bare": {"names": "original"}},
+                "listeners": {"http": {"host": "127.0.0.1", "port": gateway_port, "path": "/mcp"}},
+                "storage": {"url": f"sqlite:///{work / 'state.db'}"},
+            }
+        )
+    )
+    serve = [*gateway, "serve", "--config", str(config)]
+    with (
+        running([*reference, str(server_port)], direct, work / "reference.log"),
+        running(serve, through, work / "gateway.log"),
+        ThreadPoolExecutor(len(revisions)) as pool,
+    ):
+
+        def run(revision: str) -> tuple[Verdicts, Verdicts]:
+            return (
+                run_suite(suite, direct, revision, work / f"direct-{revision}"),
+                run_suite(suite, through, revision, work / f"through-{revision}"),
+            )
+
+        return dict(zip(revisions, pool.map(run, revisions), strict=True))
+
+
+def failed(found: Verdicts) -> list[str]:
+    """`scenario: check` of everything that is a failure."""
+    return sorted(
+        f"{scenario}: {check}" for scenario, rows in found.items() for check, status in rows if status == "FAILURE"
+    )
+
+
+def differences(direct: Verdicts, through: Verdicts) -> list[str]:
+    """One line for each scenario, of those that must agree, whose checks came out otherwise through the gateway."""
+    lines = []
+    for scenario in sorted((direct.keys() | through.keys()) - ASKS_BACK - ONE_HOP):
+        near, far = direct.get(scenario, Counter()), through.get(scenario, Counter())
+        if near != far:
+            lines.append(f"{scenario}: direct only {sorted(near - far)}, through the gateway only {sorted(far - near)}")
+    return lines
+
+
+def main(revisions: Sequence[str]) -> int:
+    cache = ROOT / ".cache"
+    suite = [
+        str(cache / "node"),
+        str(cache / "npm" / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"),
+    ]
+    reference = [str(cache / "peers" / "bin" / "python"), str(ROOT / "tests" / "peers" / "reference_server.py")]
+    gateway = [str(Path(sys.executable).with_name("mcp-orchestrator"))]
+    with tempfile.TemporaryDirectory() as work:
+        results = both_ways(suite, reference, gateway, Path(work), revisions)
+    different = False
+    for revision, (direct, through) in results.items():
+        print(f"{revision}: {len(direct)} scenarios; failing through the gateway: {failed(through) or 'none'}")
+        for line in differences(direct, through):
+            different = True
+            print(f"  {line}")
+    return int(different)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or REVISIONS))

@@ -1,0 +1,81 @@
+"""Many servers read as one catalog: named, ordered, filtered, and looked up by table."""
+
+from mcp_orchestrator.core.catalog import Catalog, pin, shows
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import OfferKind
+from mcp_orchestrator.model.snapshot import NameStyle, ProfileSpec
+from catalogs import catalog, offers, tool
+
+
+def names(made, kind=OfferKind.TOOL):
+    return [offer.public for offer in made.offers(kind)]
+
+
+def test_tools_of_all_servers_are_listed_by_server_in_the_servers_own_order():
+    made = catalog(offers("zeta", tool("b"), tool("a")), offers("alpha", tool("z")))
+    assert names(made) == ["alpha__z", "zeta__b", "zeta__a"]
+
+
+def test_a_tool_is_found_by_public_name_by_dotted_name_and_by_its_own_name_where_unique():
+    made = catalog(offers("one", tool("read"), tool("both")), offers("two", tool("both")))
+    assert made.tool("one__read").offer.name == "read"
+    assert made.tool("one.read").offer.name == "read"
+    assert made.tool("read").offer.backend == "one"
+    assert made.tool("both") is None
+    assert {offer.backend for offer in made.rivals(OfferKind.TOOL, "both")} == {"one", "two"}
+
+
+def test_a_profile_includes_and_excludes_by_glob_over_server_dot_name():
+    profile = ProfileSpec("reviewer", include=("files.read_*",), exclude=("*.read_secret",))
+    made = catalog(offers("files", tool("read_a"), tool("read_secret"), tool("write")), profile=profile)
+    assert names(made) == ["files__read_a"]
+    assert shows(None, "anything")
+    assert not shows(profile, "git.read_a")
+
+
+def test_a_profile_may_show_original_names_where_they_are_unique():
+    profile = ProfileSpec("bare", names=NameStyle.ORIGINAL)
+    made = catalog(offers("one", tool("read"), tool("both")), offers("two", tool("both")), profile=profile)
+    assert names(made) == ["read", "one__both", "two__both"]
+
+
+def test_a_server_that_lists_a_name_twice_is_listed_once():
+    assert names(catalog(offers("one", tool("a"), tool("a")))) == ["one__a"]
+
+
+def test_resource_uris_stay_as_they_are_unless_two_servers_share_them():
+    one = offers("one", resources=({"uri": "memo://a", "name": "a"}, {"uri": "memo://shared", "name": "s"}))
+    two = offers("two", resources=({"uri": "memo://shared", "name": "s"},))
+    made = catalog(one, two)
+    assert names(made, OfferKind.RESOURCE) == ["memo://a", "mcp://one/memo://shared", "mcp://two/memo://shared"]
+    assert made.resource("mcp://two/memo://shared")[:2] == ("two", "memo://shared")
+
+
+def test_a_resource_is_found_by_template_the_more_literal_first_then_by_its_scheme():
+    one = offers("one", templates=({"uriTemplate": "db://{+all}", "name": "a"},))
+    two = offers("two", templates=({"uriTemplate": "db://users/{id}", "name": "b"},))
+    three = offers("three", resources=({"uri": "log://today", "name": "l"},))
+    made = catalog(one, two, three)
+    assert made.resource("db://users/7")[0] == "two"
+    assert made.resource("db://orders/7")[0] == "one"
+    assert made.resource("log://yesterday")[0] == "three"
+    assert made.resource("zzz://x") is None
+
+
+def test_a_tool_with_a_header_annotation_that_is_invalid_is_not_shown_to_modern_clients():
+    bad = {"name": "bad", "inputSchema": {"type": "object", "x-mcp-header": "X", "properties": {}}}
+    assert names(catalog(offers("one", bad, tool("good")))) == ["one__good"]
+    assert names(catalog(offers("one", bad, tool("good")), era=Era.LEGACY)) == ["one__bad", "one__good"]
+
+
+def test_the_pin_of_a_definition_does_not_depend_on_the_order_of_its_keys():
+    assert pin({"a": 1, "b": [1, {"c": 2, "d": 3}]}) == pin({"b": [1, {"d": 3, "c": 2}], "a": 1})
+    assert pin({"a": 1}) != pin({"a": 2})
+
+
+def test_a_close_name_is_suggested():
+    assert catalog(offers("git", tool("status"))).close_to(OfferKind.TOOL, "git__statsu") == "git__status"
+
+
+def test_an_empty_catalog_lists_nothing():
+    assert Catalog(Era.MODERN, None, []).offers(OfferKind.TOOL) == ()

@@ -1,0 +1,44 @@
+"""The client's own era where the backend has it, else the other."""
+
+from mcp_orchestrator.core.eras import EraBook
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.snapshot import EraPolicy
+
+BOTH = (Era.MODERN, Era.LEGACY)
+
+
+def test_nothing_is_known_at_first_and_a_probe_must_tell():
+    assert EraBook(EraPolicy.AUTO, BOTH).unknown
+
+
+def test_the_clients_era_is_tried_while_nobody_knows_better():
+    book = EraBook(EraPolicy.AUTO, BOTH)
+    book.learn(Era.MODERN, works=True)
+    assert book.choose(Era.LEGACY) is Era.LEGACY
+    book.learn(Era.LEGACY, works=False)
+    assert book.choose(Era.LEGACY) is Era.MODERN
+
+
+def test_a_fixed_era_is_never_left():
+    book = EraBook(EraPolicy.LEGACY, BOTH)
+    assert not book.unknown
+    assert book.choose(Era.MODERN) is Era.LEGACY
+    assert not book.may(Era.MODERN)
+
+
+def test_a_transport_with_one_era_decides():
+    assert EraBook(EraPolicy.AUTO, (Era.LEGACY,)).choose(Era.MODERN) is Era.LEGACY
+
+
+def test_news_is_told_from_what_was_known():
+    book = EraBook(EraPolicy.AUTO, BOTH)
+    assert book.learn(Era.MODERN, works=True)
+    assert not book.learn(Era.MODERN, works=True)
+    book.forget()
+    assert book.unknown
+
+
+def test_when_both_have_failed_the_wanted_one_is_tried_again():
+    book = EraBook(EraPolicy.AUTO, BOTH)
+    book.recall({Era.MODERN: False, Era.LEGACY: False})
+    assert book.choose(Era.LEGACY) is Era.LEGACY

@@ -1,0 +1,41 @@
+"""Only those hear who asked to."""
+
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import OfferKind
+from mcp_orchestrator.plugin_api import ListChanged, ResourceUpdated, View
+from mcp_orchestrator.runtime.announcements import Announcements
+
+VIEW = View(Era.LEGACY)
+
+
+def test_a_watcher_hears_each_kind_once_and_nothing_after_it_stopped():
+    announcements, heard = Announcements(), []
+    stop = announcements.watch(VIEW, None, heard.append)
+    announcements.lists_changed(frozenset({OfferKind.PROMPT, OfferKind.TOOL}))
+    assert heard == [ListChanged(OfferKind.TOOL), ListChanged(OfferKind.PROMPT)]
+    stop()
+    stop()
+    announcements.lists_changed(frozenset({OfferKind.TOOL}))
+    assert len(heard) == 2
+
+
+def test_a_resource_update_reaches_the_sessions_that_subscribed():
+    announcements, one, two = Announcements(), [], []
+    announcements.watch(VIEW, "1", one.append)
+    announcements.watch(VIEW, "2", two.append)
+    announcements.subscribe("1", "a://b")
+    event = ResourceUpdated({"uri": "a://b"})
+    announcements.resource_updated(event, None)
+    assert (one, two) == ([event], [])
+    announcements.unsubscribe("1", "a://b")
+    announcements.resource_updated(event, None)
+    assert one == [event]
+
+
+def test_listen_streams_hear_updates_of_shared_sessions_only():
+    announcements, heard = Announcements(), []
+    announcements.watch(View(Era.MODERN), None, heard.append)
+    announcements.resource_updated(ResourceUpdated({"uri": "a://b"}), "somebody")
+    assert heard == []
+    announcements.resource_updated(ResourceUpdated({"uri": "a://b"}), None)
+    assert len(heard) == 1

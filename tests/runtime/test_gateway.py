@@ -1,0 +1,143 @@
+"""The gateway answers lists at once, calls by plan, and tells clients what changed."""
+
+import anyio
+import pytest
+
+from engines import MODERN, QUIET, Ear, FakeBackend, Whole, asking, tool_call, whole
+from mcp_orchestrator.core.wire.jsonrpc import decode
+from mcp_orchestrator.model.call import Call, CallKind, Era
+from mcp_orchestrator.model.catalog import OfferKind, Offers
+from mcp_orchestrator.model.outcome import Completed, Failed
+from mcp_orchestrator.plugin_api import LogLine, ResourceUpdated, View
+from mcp_orchestrator.testing.fake_backend import tool
+
+pytestmark = pytest.mark.anyio
+
+
+async def names(made, view=View(Era.MODERN)):
+    return [entry["name"] for entry in decode(await made.gateway.listing(view, OfferKind.TOOL, None))["tools"]]
+
+
+async def test_tools_of_all_backends_are_one_list(tmp_path):
+    async with whole(tmp_path, FakeBackend("one"), FakeBackend("two")) as made:
+        assert await names(made) == ["one__echo", "two__echo"]
+        assert await names(made, View(Era.MODERN, "narrow")) == ["one__echo"]
+        assert made.gateway.has_profile("narrow")
+        assert not made.gateway.has_profile("broad")
+
+
+async def test_remembered_offers_are_listed_while_their_backend_has_not_even_started(tmp_path):
+    made = Whole(tmp_path, FakeBackend("one"))
+    made.supervisor("one").remember({Era.LEGACY: Offers("one", Era.LEGACY, "", tools=(tool("old"),))}, {})
+    assert await names(made) == ["one__old"]
+    assert not made.backends["one"].sessions
+    await made.stop()
+
+
+async def test_a_backend_that_hangs_at_its_start_delays_lists_only_while_it_is_young(tmp_path):
+    slow, good = FakeBackend("slow"), FakeBackend("good")
+    slow.gate = anyio.Event()
+    made = Whole(tmp_path, slow, good, list_wait=0.05)
+    for supervisor in made.gateway.generation.supervisors.values():
+        supervisor.start()
+    with anyio.fail_after(2):
+        assert await names(made) == ["good__echo"]
+    made.clock.advance(10)
+    with anyio.fail_after(0.5):
+        assert await names(made) == ["good__echo"]
+    heard = []
+    made.gateway.watch(View(Era.MODERN), None, heard.append)
+    slow.gate.set()
+    with anyio.fail_after(2):
+        while not heard:
+            await anyio.lowlevel.checkpoint()
+    assert await names(made) == ["good__echo", "slow__echo"]
+    await made.stop()
+
+
+async def test_a_call_of_a_tool_that_is_not_known_yet_waits_for_its_backend(tmp_path):
+    slow, good = FakeBackend("slow"), FakeBackend("good")
+    slow.gate = anyio.Event()
+    made = Whole(tmp_path, slow, good)
+    for supervisor in made.gateway.generation.supervisors.values():
+        supervisor.start()
+    run = made.gateway.start(tool_call("slow__echo"), Ear())
+    await anyio.wait_all_tasks_blocked()
+    slow.gate.set()
+    assert isinstance(await run.outcome(), Completed)
+    await made.stop()
+
+
+async def test_a_hung_backend_does_not_delay_calls_of_the_others(tmp_path):
+    hung, good = FakeBackend("hung"), FakeBackend("good")
+    hung.gate = anyio.Event()
+    made = Whole(tmp_path, hung, good, list_wait=0.05)
+    for supervisor in made.gateway.generation.supervisors.values():
+        supervisor.start()
+    with anyio.fail_after(1):
+        assert isinstance(await made.call("good__echo"), Completed)
+    hung.gate.set()
+    await made.stop()
+
+
+async def test_the_face_is_made_of_all_backends_of_the_view(tmp_path):
+    async with whole(tmp_path, FakeBackend("one")) as made:
+        capabilities, instructions = await made.gateway.face(View(Era.LEGACY))
+        assert capabilities["tools"] == {"listChanged": True}
+        assert instructions is None
+
+
+async def test_a_subscription_is_noted_once_the_backend_agreed_and_updates_reach_that_session(tmp_path):
+    backend = FakeBackend("one")
+    backend.resources.append({"uri": "memo://a", "name": "a"})
+    async with whole(tmp_path, backend) as made:
+        client = asking("s1")
+        heard, others = [], []
+        made.gateway.watch(View(Era.LEGACY), "s1", heard.append)
+        made.gateway.watch(View(Era.LEGACY), "s2", others.append)
+        params = {"uri": "memo://a"}
+        call = Call(CallKind.SUBSCRIPTION, "resources/subscribe", "memo://a", params, {}, client)
+        await made.gateway.start(call, Ear()).outcome()
+        await made.gateway.settle_down()
+        own = backend.sessions[-1]
+        assert own.opening.exclusive
+        own.say(ResourceUpdated({"uri": "memo://a"}))
+        assert heard == [ResourceUpdated({"uri": "memo://a"})]
+        own.say(LogLine({"level": "info", "data": "x"}))
+        assert heard[-1] == LogLine({"level": "info", "data": "x"})
+        assert others == []
+
+
+async def test_a_client_session_that_ends_takes_its_backend_sessions_along(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        await made.call("one__echo", asking("s1"))
+        made.gateway.session_closed("s1")
+        with anyio.fail_after(2):
+            while not backend.sessions[-1].closed:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_notifications_of_a_client_reach_its_own_backend_sessions(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        await made.call("one__echo", asking("s1"))
+        await made.gateway.client_notified("s1", "notifications/roots/list_changed", {})
+        assert backend.sessions[-1].notified == ["notifications/roots/list_changed"]
+        assert backend.sessions[0].notified == []
+
+
+async def test_an_unknown_tool_of_several_backends_is_refused(tmp_path):
+    async with whole(tmp_path, FakeBackend("one"), FakeBackend("two")) as made:
+        outcome = await made.call("nothing__here", QUIET)
+        assert isinstance(outcome, Failed)
+        assert outcome.retryable
+
+
+async def test_a_schema_with_headers_is_given_to_the_listener_and_others_are_not(tmp_path):
+    backend = FakeBackend("one")
+    backend.tools = [tool("a", r={"type": "string", "x-mcp-header": "R"}), tool("b")]
+    async with whole(tmp_path, backend) as made:
+        assert made.gateway.header_schema(View(Era.MODERN), "one__a") is not None
+        assert made.gateway.header_schema(View(Era.MODERN), "one__b") is None
+        assert made.gateway.plan(tool_call("one__b", MODERN)).target is not None

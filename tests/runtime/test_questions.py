@@ -1,0 +1,62 @@
+"""A modern backend asks a legacy client through us, in rounds."""
+
+import pytest
+
+from engines import MODERN, Ear, FakeBackend, asking, whole
+from mcp_orchestrator.core.wire.jsonrpc import decode, encode
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.conversation import Answer, Question
+from mcp_orchestrator.model.outcome import Completed, Failed
+from mcp_orchestrator.runtime.questions import MAX_ROUNDS, with_elicitation_id
+
+pytestmark = pytest.mark.anyio
+NEEDED = {
+    "resultType": "input_required",
+    "requestState": "S-1",
+    "inputRequests": {"q": {"method": "elicitation/create", "params": {"message": "?"}}},
+}
+
+
+async def ask_once(invocation, _talk):
+    if "inputResponses" not in invocation.params:
+        return Completed(encode(NEEDED), Era.MODERN)
+    return Completed(encode({"resultType": "complete", "got": invocation.params}), Era.MODERN)
+
+
+async def test_a_legacy_client_is_asked_in_place_and_the_call_goes_on_with_its_answers(tmp_path):
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=ask_once)) as made:
+        ear = Ear(Answer({"action": "accept", "content": {"a": 1}}))
+        got = decode((await made.call("one__echo", asking("s"), ear)).result)["got"]
+        assert got["inputResponses"] == {"q": {"action": "accept", "content": {"a": 1}}}
+        assert got["requestState"] == "S-1"
+
+
+async def test_a_modern_client_gets_the_questions_untouched(tmp_path):
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=ask_once)) as made:
+        assert decode((await made.call("one__echo", MODERN)).result) == NEEDED
+
+
+async def test_a_backend_that_never_stops_asking_is_stopped(tmp_path):
+    async def again(_invocation, _talk):
+        return Completed(encode(NEEDED), Era.MODERN)
+
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=again)) as made:
+        outcome = await made.call("one__echo", asking("s"), Ear(Answer({"action": "accept"})))
+        assert isinstance(outcome, Failed)
+        assert str(MAX_ROUNDS) in outcome.message
+
+
+async def test_an_error_as_answer_ends_the_call(tmp_path):
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=ask_once)) as made:
+        outcome = await made.call("one__echo", asking("s"), Ear(Answer(None, -32000, "went away")))
+        assert isinstance(outcome, Failed)
+        assert "went away" in outcome.message
+
+
+def test_a_url_question_gets_the_id_that_legacy_clients_require():
+    question = Question("elicitation/create", {"mode": "url", "url": "https://a.example"})
+    assert with_elicitation_id(question, "e1").params["elicitationId"] == "e1"
+    given = Question("elicitation/create", {"mode": "url", "elicitationId": "own"})
+    assert with_elicitation_id(given, "e1").params["elicitationId"] == "own"
+    form = Question("elicitation/create", {"message": "?"})
+    assert with_elicitation_id(form, "e1") is form

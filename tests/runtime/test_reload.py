@@ -1,0 +1,79 @@
+"""A new configuration opens the new before it closes the old, and tells clients once."""
+
+import anyio
+import pytest
+
+from engines import MODERN, Ear, FakeBackend, snapshot, spec, tool_call, whole
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.catalog import OfferKind
+from mcp_orchestrator.model.outcome import Completed
+from mcp_orchestrator.plugin_api import ListChanged, View
+from mcp_orchestrator.runtime.reload import Reloader
+from mcp_orchestrator.testing.fake_backend import tool
+
+pytestmark = pytest.mark.anyio
+
+
+def reloader(made, *fresh):
+    backends = {backend.name: backend for backend in fresh}
+
+    async def make(known):
+        return made.supervise(known, backends[known.name])
+
+    return Reloader(made.gateway, make)
+
+
+async def test_only_what_changed_is_opened_anew(tmp_path):
+    one, two = FakeBackend("one"), FakeBackend("two")
+    async with whole(tmp_path, one, two) as made:
+        changed = FakeBackend("two")
+        new = snapshot(tmp_path, [spec("one"), spec("two", timeout=7)])
+        summary = await reloader(made, changed).apply(new)
+        assert summary == {"added": [], "removed": [], "changed": ["two"], "kept": ["one"]}
+        assert len(one.sessions) == 1
+        assert len(changed.sessions) == 1
+        with anyio.fail_after(2):
+            while not two.released:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_a_running_call_finishes_in_its_own_generation(tmp_path):
+    began, go = anyio.Event(), anyio.Event()
+
+    async def wait(_invocation, _talk):
+        began.set()
+        await go.wait()
+        return Completed(b"{}", Era.LEGACY)
+
+    old = FakeBackend("one", play=wait)
+    async with whole(tmp_path, old) as made:
+        run = made.gateway.start(tool_call("one__echo"), Ear())
+        await began.wait()
+        await reloader(made, FakeBackend("one")).apply(snapshot(tmp_path, [spec("one", timeout=7)]))
+        await anyio.wait_all_tasks_blocked()
+        assert not old.sessions[0].closed
+        assert isinstance(await made.call("one__echo"), Completed)
+        go.set()
+        assert isinstance(await run.outcome(), Completed)
+        with anyio.fail_after(2):
+            while not old.sessions[0].closed:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_clients_are_told_once_and_only_of_kinds_that_differ(tmp_path):
+    async with whole(tmp_path, FakeBackend("one")) as made:
+        heard = []
+        made.gateway.watch(View(Era.MODERN), None, heard.append)
+        changed = FakeBackend("one")
+        changed.tools.append(tool("more"))
+        await reloader(made, changed, FakeBackend("two")).apply(snapshot(tmp_path, [spec("one", timeout=7)]))
+        await anyio.wait_all_tasks_blocked()
+        assert heard == [ListChanged(OfferKind.TOOL)]
+
+
+async def test_a_removed_backend_is_gone_from_the_catalog(tmp_path):
+    async with whole(tmp_path, FakeBackend("one"), FakeBackend("two")) as made:
+        await reloader(made).apply(snapshot(tmp_path, [spec("one")]))
+        catalog = made.gateway.generation.catalog(Era.MODERN, None)
+        assert catalog.backends == ("one",)
+        assert "config.loaded" in made.journal.kinds()

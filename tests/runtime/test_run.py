@@ -1,0 +1,189 @@
+"""A run ends with an outcome that is in the journal before anyone sees it."""
+
+import anyio
+import pytest
+
+from engines import MODERN, Ear, FakeBackend, asking, spec, tool_call, whole
+from mcp_orchestrator.core.wire.jsonrpc import decode
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.conversation import Answer, Question
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, ToolRefusal
+
+pytestmark = pytest.mark.anyio
+
+
+def said(outcome):
+    return decode(decode(outcome.result)["content"][0]["text"])
+
+
+async def test_a_call_reaches_the_backend_under_its_own_name_with_everything_else_untouched(tmp_path):
+    async with whole(tmp_path, FakeBackend("one")) as made:
+        asked = tool_call("one__echo", strange=[None, 1.5])
+        asked.params["x-unknown"] = {"a": 1}
+        asked.meta["vendor/key"] = 7
+        outcome = await made.gateway.start(asked, Ear()).outcome()
+        assert said(outcome) == {
+            "method": "tools/call",
+            "params": {"name": "echo", "arguments": {"strange": [None, 1.5]}, "x-unknown": {"a": 1}},
+            "meta": {"vendor/key": 7},
+        }
+
+
+async def test_start_and_end_of_a_run_are_journalled_with_reasons_and_a_digest_of_the_arguments(tmp_path):
+    async with whole(tmp_path, FakeBackend("one")) as made:
+        await made.call("one__echo", secret="hunter2")
+        start, end = made.journal.events[-2:]
+        assert (start.kind, end.kind) == ("run.started", "run.ended")
+        assert start.run == end.run
+        assert [reason.step for reason in start.data["reasons"]] == [
+            "identity",
+            "catalog",
+            "schema",
+            "policy",
+            "budget",
+        ]
+        assert len(start.data["arguments"]) == 64
+        assert "hunter2" not in repr(made.journal.events)
+        assert end.data["status"] == "completed"
+
+
+async def test_a_refused_call_is_journalled_and_never_sent(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        outcome = await made.call("two__nothing")
+        assert isinstance(outcome, Completed | Failed)
+        refused = await made.gateway.start(tool_call("zzz", asking("s")), Ear()).outcome()
+        assert refused is not None
+        backend.tools[0]["inputSchema"]["required"] = ["q"]
+        await made.supervisor("one").restart()
+        await anyio.wait_all_tasks_blocked()
+        sent = len(backend.sessions[-1].invocations)
+        assert isinstance(await made.call("one__echo"), ToolRefusal)
+        assert len(backend.sessions[-1].invocations) == sent
+        assert "call.refused" in made.journal.kinds()
+
+
+async def test_a_backend_that_dies_under_a_call_gives_a_clear_error_and_is_not_called_again(tmp_path):
+    began = anyio.Event()
+
+    async def hang(_invocation, _talk):
+        began.set()
+        await anyio.sleep_forever()
+
+    backend = FakeBackend("one", play=hang)
+    async with whole(tmp_path, backend) as made:
+        run = made.gateway.start(tool_call("one__echo"), Ear())
+        await began.wait()
+        backend.sessions[0].die()
+        outcome = await run.outcome()
+        assert outcome.kind is FailureKind.DIED
+        assert not outcome.retryable
+        assert sum(len(session.invocations) for session in backend.sessions) == 1
+
+
+async def test_a_call_that_takes_too_long_ends_with_what_is_known(tmp_path):
+    async def hang(_invocation, _talk):
+        await anyio.sleep_forever()
+
+    async with whole(tmp_path, FakeBackend("one", play=hang), specs=[spec("one", timeout=0.05)]) as made:
+        outcome = await made.call("one__echo")
+        assert outcome.kind is FailureKind.TIMEOUT
+        assert "may have had effects and was not repeated" in outcome.message
+
+
+async def test_a_cancelled_run_ends_as_cancelled_and_the_backend_hears_of_it(tmp_path):
+    began, stopped = anyio.Event(), anyio.Event()
+
+    async def hang(_invocation, _talk):
+        began.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            stopped.set()
+
+    async with whole(tmp_path, FakeBackend("one", play=hang)) as made:
+        run = made.gateway.start(tool_call("one__echo"), Ear())
+        await began.wait()
+        run.cancel("the user pressed escape")
+        outcome = await run.outcome()
+        assert outcome.kind is FailureKind.CANCELLED
+        with anyio.fail_after(2):
+            await stopped.wait()
+        assert made.journal.events[-1].data["status"] == "cancelled"
+
+
+async def test_a_run_outlives_the_one_who_waits_for_it(tmp_path):
+    began, go = anyio.Event(), anyio.Event()
+
+    async def wait(_invocation, _talk):
+        began.set()
+        await go.wait()
+        return Completed(b"{}", Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=wait)) as made:
+        run = made.gateway.start(tool_call("one__echo"), Ear())
+        await began.wait()
+        with anyio.move_on_after(0.01):
+            await run.outcome()
+        go.set()
+        assert isinstance(await run.outcome(), Completed)
+
+
+async def test_a_bug_in_an_adapter_ends_one_run_and_no_other(tmp_path):
+    async def bug(_invocation, _talk):
+        raise ZeroDivisionError
+
+    backend = FakeBackend("one", play=bug)
+    async with whole(tmp_path, backend) as made:
+        outcome = await made.call("one__echo")
+        assert outcome.kind is FailureKind.INTERNAL
+        assert "Zero" not in outcome.message
+
+
+async def test_nothing_is_acknowledged_that_could_not_be_recorded(tmp_path):
+    async with whole(tmp_path, FakeBackend("one")) as made:
+        made.journal.broken = True
+        outcome = await made.call("one__echo")
+        assert isinstance(outcome, Failed)
+        assert "not recorded: disk full" in outcome.message
+
+
+async def test_progress_is_passed_on_only_to_those_who_want_it(tmp_path):
+    async def step(_invocation, talk):
+        talk.progress({"progress": 1})
+        talk.notify("notifications/message", {"level": "info", "data": "x"})
+        return Completed(b"{}", Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=step)) as made:
+        for wants in (True, False):
+            ear = Ear()
+            asked = tool_call("one__echo")
+            asked.wants_progress = wants
+            await made.gateway.start(asked, ear).outcome()
+            assert [method for method, _ in ear.heard] == ["notifications/progress"] * wants + ["notifications/message"]
+
+
+async def test_a_question_goes_to_the_client_of_the_run_and_is_declined_if_it_cannot_be_asked(tmp_path):
+    async def ask(_invocation, talk):
+        answer = await talk.ask(Question("elicitation/create", {"message": "?"}))
+        return Completed(b'{"action":"%b"}' % answer.result["action"].encode(), Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=ask)) as made:
+        ear = Ear(Answer({"action": "accept"}))
+        assert b"accept" in (await made.call("one__echo", asking("a"), ear)).result
+        assert ear.asked
+        assert b"decline" in (await made.call("one__echo")).result
+        assert made.journal.kinds().count("question.asked") == 2
+
+
+async def test_a_timeout_before_anything_was_sent_says_so(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend, specs=[spec("one", timeout=0.05)]) as made:
+        backend.sessions[0].die()
+        await anyio.wait_all_tasks_blocked()
+        backend.gate = anyio.Event()
+        outcome = await made.call("one__echo", MODERN)
+        assert outcome.kind is FailureKind.TIMEOUT
+        assert "nothing was sent" in outcome.message
+        assert outcome.retryable
+        backend.gate.set()
