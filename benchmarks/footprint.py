@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import signal
 import statistics
 import subprocess
@@ -39,9 +38,11 @@ REST: Final = 1.0
 
 SERVERS: Final = 10
 TOOLS_EACH: Final = 10
-CROWD: Final = 1000
-FIRST_CROWD: Final = 50
-"""So many sessions and streams come first, so that what is allocated once is not counted."""
+SESSIONS: Final = 3000
+STREAMS: Final = 1000
+FIRST_SESSIONS: Final = 1000
+FIRST_STREAMS: Final = 200
+"""So many sessions and streams come first: they fill what the start left free, which would hide the cost of others."""
 
 WARM_CALLS: Final = 5000
 LEAK_CALLS: Final = 10_000
@@ -118,9 +119,9 @@ async def warm_start(scratch: Path, programs: Programs, _names: Sequence[str], r
 
 
 async def crowd(scratch: Path, programs: Programs, names: Sequence[str], _rounds: int) -> Result:
-    """Memory of a thousand idle legacy sessions, of their GET streams, and of a thousand modern listen streams."""
+    """Memory of each of thousands of idle legacy sessions, of their GET streams, and of modern listen streams."""
     columns = ("subject", "kB/session", "kB/GET stream", "kB/listen stream")
-    result = Result("crowd", f"{CROWD} idle sessions and streams", columns)
+    result = Result("crowd", f"{SESSIONS} idle legacy sessions, {STREAMS} of each kind of stream", columns)
     for name in (name for name in names if name in {"ours", "sdk", "fastmcp"}):
         stage = Stage(scratch / name, programs)
         stage.open()
@@ -143,16 +144,16 @@ async def crowd(scratch: Path, programs: Programs, names: Sequence[str], _rounds
 async def _crowd_of(subject: Subject, *, modern: bool) -> list[float]:
     """Kilobytes (PSS) per session, per GET stream and, for a modern subject, per listen stream."""
     first, many = Crowd(subject.url), Crowd(subject.url)
-    kinds: list[Callable[[Crowd, int], Awaitable[None]]] = [Crowd.settle_in, lambda who, _count: who.open_streams()]
-    kinds += [Crowd.listen] if modern else []
+    kinds = [(Crowd.settle_in, FIRST_SESSIONS, SESSIONS), (Crowd.open_streams, FIRST_STREAMS, STREAMS)]
+    kinds += [(Crowd.listen, FIRST_STREAMS, STREAMS)] if modern else []
+    sizes = []
     try:
-        for kind in kinds:
-            await kind(first, FIRST_CROWD)
-        sizes = [await _rested(subject)]
-        for kind in kinds:
-            await kind(many, CROWD)
-            sizes.append(await _rested(subject))
-        return [(after - before) / CROWD for before, after in itertools.pairwise(sizes)]
+        for kind, some, number in kinds:
+            await kind(first, some)
+            before = await _rested(subject)
+            await kind(many, number)
+            sizes.append((await _rested(subject) - before) / number)
+        return sizes
     finally:
         await first.leave()
         await many.leave()
@@ -170,7 +171,7 @@ async def leak(scratch: Path, programs: Programs, _names: Sequence[str], _rounds
     gateway, counts = programs.gateway, scratch / "counts"
     if gateway[1:2] == ("-m",):
         gateway = (gateway[0], str(HERE / "counted.py"), str(counts), *gateway[1:])
-    stage = Stage(scratch, Programs(programs.python, programs.peers_python, gateway))
+    stage = Stage(scratch, Programs(programs.peers_python, gateway, programs.python))
     stage.open()
     try:
         subject = await stage.ours()

@@ -38,16 +38,25 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="two rounds of one second")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures here")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
-    parser.add_argument("--gateway", help="the gateway's command up to `serve` (default: this interpreter's)")
+    parser.add_argument(
+        "--gateway",
+        type=command,
+        default=(sys.executable, "-m", "mcp_orchestrator"),
+        help="the gateway's command up to `serve` (default: this interpreter's)",
+    )
     parser.add_argument("--peers-python", default=sys.executable, help="interpreter that has mcp and fastmcp")
     return parser
 
 
+def command(text: str) -> tuple[str, ...]:
+    """A command line in words; its program may be given relative to here."""
+    program, *rest = shlex.split(text)
+    return (str(Path(program).absolute()) if "/" in program else program, *rest)
+
+
 async def measure(chosen: argparse.Namespace, scratch: Path) -> list[Result]:
     """Run the chosen cases, those that share their subjects together."""
-    programs = Programs(peers_python=chosen.peers_python)
-    if chosen.gateway:
-        programs = Programs(peers_python=chosen.peers_python, gateway=tuple(shlex.split(chosen.gateway)))
+    programs = Programs(peers_python=chosen.peers_python, gateway=chosen.gateway)
     pace = traffic.Pace(1.0, 2) if chosen.quick else traffic.Pace(chosen.seconds, chosen.rounds)
     picked = [case for case in traffic.CASES if not chosen.case or case.name in chosen.case]
     subjects = chosen.subjects.split(",")

@@ -41,9 +41,9 @@ class Crowd:
             await self._exchange(json.dumps(INITIALIZED).encode(), own)
             self.sessions.append(session)
 
-    async def open_streams(self) -> None:
-        """Open the GET stream of every session and leave it open. Raises WrongAnswerError."""
-        for session in self.sessions:
+    async def open_streams(self, count: int) -> None:
+        """Open the GET streams of the first `count` sessions and leave them open. Raises WrongAnswerError."""
+        for session in self.sessions[:count]:
             await self._stream("GET", b"", {"Mcp-Session-Id": session, "MCP-Protocol-Version": LEGACY})
 
     async def listen(self, count: int) -> None:

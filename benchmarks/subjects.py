@@ -66,9 +66,9 @@ class SubjectFailedError(Exception):
 class Programs:
     """The programs to start: our interpreter, the peers' interpreter, the gateway's command up to `serve`."""
 
+    peers_python: str
+    gateway: tuple[str, ...]
     python: str = sys.executable
-    peers_python: str = sys.executable
-    gateway: tuple[str, ...] = (sys.executable, "-m", "mcp_orchestrator.cli.main")
 
 
 @dataclass(slots=True)

@@ -63,7 +63,26 @@ def command_line() -> str:
     return "\n\n".join(parts)
 
 
-GENERATED = {"docs/concepts/house.md": ("tree", tree), "docs/reference/cli.md": ("command line", command_line)}
+def configuration() -> str:
+    """Every key and every problem code of the configuration."""
+    from mcp_orchestrator.config.reference import markdown  # noqa: PLC0415 - links and tree need no program
+
+    return markdown()
+
+
+def decisions() -> str:
+    """The index of decisions, from the first heading of each page."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    titles = {page.name: page.read_text().split("\n", 1)[0].removeprefix("# ").strip() for page in pages}
+    return "\n".join(f"- [{title}]({name})" for name, title in titles.items())
+
+
+GENERATED = {
+    "docs/decisions/README.md": ("index", decisions),
+    "docs/concepts/house.md": ("tree", tree),
+    "docs/reference/cli.md": ("command line", command_line),
+    "docs/reference/configuration.md": ("configuration", configuration),
+}
 
 
 def filled(text: str, label: str, content: str) -> str:

@@ -134,7 +134,12 @@ class Application:
         self.engine.record(
             EventKind.GATEWAY_STARTED,
             None,
-            {"version": __version__, "config": str(self.config_path or ""), "pid": os.getpid()},
+            {
+                "version": __version__,
+                "config": str(self.config_path or ""),
+                "pid": os.getpid(),
+                "runs": self.engine.prefix,
+            },
         )
         loaded = {"source": snapshot.source, "digest": snapshot.digest, "backends": len(supervisors)}
         self.engine.record(EventKind.CONFIG_LOADED, None, loaded)
@@ -198,7 +203,11 @@ class Application:
             self.url = url
             started(url)
 
-        await self._serve(HttpListener(self.snapshot.http, self.gateway), note, self.snapshot.http.drain)
+        await self._serve(
+            HttpListener(self.snapshot.http, self.gateway, self.snapshot.question_expiry),
+            note,
+            self.snapshot.http.drain,
+        )
 
     async def serve_stdio(self, profile: str | None) -> None:
         """Serve one client on stdin and stdout until it leaves or `stop`."""
@@ -256,7 +265,7 @@ class Application:
             return {"refused": ["this gateway has no configuration file"]}
         loaded = load_config(self.config_path)
         if loaded.snapshot is None:
-            problems = [problem.as_line() for problem in loaded.errors]
+            problems = [f"{problem.code} {problem.where}: {problem.message}" for problem in loaded.errors]
             data = {"source": str(self.config_path), "problems": problems}
             self.engine.record(EventKind.CONFIG_REFUSED, None, data)
             self.log.error("configuration refused, the old one stays", problems=problems)

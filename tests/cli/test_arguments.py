@@ -106,12 +106,17 @@ def test_what_cannot_be_read_ends_with_exit_code_2(words, json_text, message):
     assert message in caught.value.message
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_json_values_arrive_exactly(value):
     assert read([f"key:={encode(value).decode()}"], None, SCHEMA) == {"key": value}
 
 
-@given(st.text().filter(lambda text: text not in ("-",) and not text.startswith("@")))
+@given(st.text().filter(lambda text: text != "-" and not text.startswith("@")))
 def test_text_arrives_exactly(text):
     assert read([f"text={text}"], None, SCHEMA) == {"text": text}
 

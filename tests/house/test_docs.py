@@ -63,7 +63,7 @@ def test_every_configuration_key_has_its_heading(root):
     ).stdout
     found = " ".join(headings(root / "docs" / "reference" / "configuration.md"))
     words = set(re.findall(r"[\w-]+", found))
-    assert sorted(keys_of(json.loads(schema)) - words) == []
+    assert sorted(keys_of(json.loads(schema)) - words - {"$schema"}) == []  # the editor's own key
 
 
 def keys_of(schema):

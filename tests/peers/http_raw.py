@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ class Request:
     connection: int
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    ended: bool = False
 
     @property
     def json(self) -> Any:
@@ -66,6 +68,7 @@ class Request:
         with contextlib.suppress(ConnectionError):
             while await self.reader.read(65536):
                 pass
+        self.ended = True
 
 
 @dataclass
@@ -73,12 +76,13 @@ class RawServer:
     """What a test sees of the server: where it is, and everything that was asked."""
 
     port: int = 0
+    scheme: str = "http"
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return f"{self.scheme}://127.0.0.1:{self.port}/mcp"
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes] | None:
@@ -101,9 +105,11 @@ async def _read(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str],
 
 
 @contextlib.asynccontextmanager
-async def raw_server(script: Callable[[Request], Awaitable[None] | None]) -> AsyncIterator[RawServer]:
+async def raw_server(
+    script: Callable[[Request], Awaitable[None] | None], *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     """Serve every request with `script`; whatever still runs at the end is cancelled."""
-    state = RawServer()
+    state = RawServer(scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,7 +133,7 @@ async def raw_server(script: Callable[[Request], Awaitable[None] | None]) -> Asy
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(start, "127.0.0.1", 0, limit=2**24)
+    server = await asyncio.start_server(start, "127.0.0.1", 0, limit=2**24, ssl=tls)
     state.port = server.sockets[0].getsockname()[1]
     try:
         yield state

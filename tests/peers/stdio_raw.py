@@ -38,7 +38,12 @@ class Server:
     def take(self, message):
         method, key = message.get("method"), message.get("id")
         if method is None:
-            say({"id": self.asking, "result": {"content": [], "answer": {k: message.get(k) for k in ("result", "error")}}})
+            say(
+                {
+                    "id": self.asking,
+                    "result": {"content": [], "answer": {k: message.get(k) for k in ("result", "error")}},
+                }
+            )
         elif key is None:
             if method == "notifications/cancelled":
                 self.cancelled.append(message["params"])
@@ -53,7 +58,7 @@ class Server:
             sys.exit(3)
         if self.era is None:
             self.era = "modern" if modern and method != "initialize" else "legacy"
-            if self.options.era != "both" and self.era != self.options.era:
+            if self.options.era not in {"both", self.era}:
                 wrong, self.era = self.era, None
                 if self.options.locks:
                     self.era = wrong
@@ -62,7 +67,7 @@ class Server:
                     error = {"code": -32022, "message": "modern only", "data": {"supported": ["2026-07-28"]}}
                 say({"id": key, "error": error})
                 return
-        elif self.options.locks and self.options.era != "both" and self.era != self.options.era:
+        elif self.options.locks and self.options.era not in {"both", self.era}:
             say({"id": key, "error": {"code": -32600, "message": "locked to the wrong era"}})
             return
         elif modern != (self.era == "modern"):
@@ -75,7 +80,12 @@ class Server:
         info = {"name": "raw", "version": "1"}
         if method == "server/discover":
             meta = {"io.modelcontextprotocol/serverInfo": info}
-            say({"id": key, "result": {"supportedVersions": ["2026-07-28"], "capabilities": capabilities, "_meta": meta}})
+            say(
+                {
+                    "id": key,
+                    "result": {"supportedVersions": ["2026-07-28"], "capabilities": capabilities, "_meta": meta},
+                }
+            )
         elif method == "initialize":
             if self.options.early:
                 say({"method": "notifications/message", "params": {"level": "info", "data": "before"}})
@@ -87,7 +97,7 @@ class Server:
         elif method == "subscriptions/listen":
             self.subscriptions.append(params["notifications"])
             meta = {"io.modelcontextprotocol/subscriptionId": key}
-            say({"method": "notifications/subscriptions/acknowledged", "params": {"_meta": meta, **params}})
+            say({"method": "notifications/subscriptions/acknowledged", "params": {**params, "_meta": meta}})
             for uri in params["notifications"].get("resourceSubscriptions", ()):
                 say({"method": "notifications/resources/updated", "params": {"_meta": meta, "uri": uri}})
             say({"method": "notifications/tools/list_changed", "params": {"_meta": meta}})
@@ -159,7 +169,13 @@ def offspring():
         # The double fork makes the second one an orphan that only its environment still ties to us.
         command = [sys.executable, "-I", "-S", "-c", program]
         if leaves:
-            command = [sys.executable, "-I", "-S", "-c", f"import os\nif os.fork(): os._exit(0)\nos.setsid()\n{program}"]
+            command = [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                f"import os\nif os.fork(): os._exit(0)\nos.setsid()\n{program}",
+            ]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         pids.append(int(child.stdout.readline()))
     return pids

@@ -94,7 +94,14 @@ def test_unknown_methods_unknown_tools_and_garbage_are_answered_with_errors():
         (2, -32601),
         (4, None),
     ]
-    done = subprocess.run(NOTES, input='nonsense\n[1]\n{"method":"ping","id":[]}\n', capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        NOTES,
+        input='nonsense\n[1]\n{"method":"ping","id":[]}\n',
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
     assert [json.loads(line)["error"]["code"] for line in done.stdout.splitlines()] == [-32700, -32600, -32600]
 
 

@@ -9,9 +9,10 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from mcp_orchestrator.backends.lines import Lines
+from mcp_orchestrator.backends.process import Process, start
 from mcp_orchestrator.backends.reaper import Reaper
 from mcp_orchestrator.backends.watchdog import CHILD_MARKER, GATEWAY_MARKER
 from mcp_orchestrator.model.errors import BackendError
@@ -33,7 +34,7 @@ PASSED_PREFIXES: Final = ("LC_", "XDG_")
 MAX_BUFFERED: Final = 8 * 1024 * 1024
 STDERR_LINE: Final = 8 * 1024
 STDERR_BYTES_PER_SECOND: Final = 1024 * 1024
-_STDERR_PAUSE: Final = 0.05
+_STDERR_PAUSE: Final = 0.005  # with 64 KiB a turn, a flood is read at no more than 13 MB/s
 _SLACK: Final = 64 * 1024
 _LAST_WORDS: Final = 0.25
 _GRACE: Final = 2.0
@@ -90,7 +91,7 @@ def _unavailable(text: str) -> BackendError:
     return BackendError(FailureKind.UNAVAILABLE, text)
 
 
-class Child(asyncio.SubprocessProtocol):
+class Child:
     """A running child. Made by `spawn`; `on_end` is called once, when it can no longer be spoken to."""
 
     def __init__(
@@ -112,11 +113,10 @@ class Child(asyncio.SubprocessProtocol):
         self._out = Lines(self.limit, on_line, on_overlong)
         self._err = Lines(STDERR_LINE, self._stderr_line, self._stderr_overlong)
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.SubprocessTransport | None = None
+        self._process: Process | None = None
         self._stdin: asyncio.WriteTransport | None = None
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
-        self._exited = asyncio.Event()
         self._reason: str | None = None
         self._ending: asyncio.Task[None] | None = None
         self._last_words: asyncio.TimerHandle | None = None
@@ -127,7 +127,7 @@ class Child(asyncio.SubprocessProtocol):
     @property
     def pid(self) -> int | None:
         """Process id, which is also the id of its group and session."""
-        return None if self._transport is None else self._transport.get_pid()
+        return None if self._process is None else self._process.pid
 
     async def spawn(self, environ: Mapping[str, str]) -> None:
         """Start the program in a session of its own.
@@ -142,21 +142,15 @@ class Child(asyncio.SubprocessProtocol):
         arguments = [part.reveal() if isinstance(part, Secret) else part for part in self._spec.args]
         await self._reaper.ensure()
         try:
-            await self._loop.subprocess_exec(
-                lambda: self,
-                program,
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                env=environment,
-                cwd=self._spec.cwd,
-            )
+            process = start([program, *arguments], environment, self._spec.cwd, self._process_exited, output=True)
         except (OSError, ValueError) as error:
             # ValueError: a NUL byte in an argument or variable. Neither text shows a secret's value.
             text = error.strerror if isinstance(error, OSError) else str(error)
             raise _unavailable(f"backend {self._spec.name}: {program!r} cannot be started: {text}") from error
+        self._process = process
+        self._reaper.watch(process.pid)
+        await process.connect(self._data_received, self._pipe_closed)
+        self._stdin = process.stdin
 
     def write(self, message: bytes) -> None:
         """Send one message as a line; those of one turn of the loop travel together.
@@ -186,42 +180,27 @@ class Child(asyncio.SubprocessProtocol):
 
     # -- what the loop tells ---------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The process runs and its pipes are connected."""
-        self._transport = cast("asyncio.SubprocessTransport", transport)
-        self._stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
-        self._reaper.watch(self._transport.get_pid())
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Something came on standard output or standard error."""
+    def _data_received(self, fd: int, data: bytes) -> None:
         if fd == 1:
             self._out.feed(data)
         else:
             self._stderr(data)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """A pipe is closed on the other side."""
-        del exc
+    def _pipe_closed(self, fd: int) -> None:
         if fd == 2:  # noqa: PLR2004 - standard error
             self._err.finish()
             return
         if fd == 1:
             self._out.finish()
-            if self._exited.is_set():
+            if self._process is not None and self._process.returncode is not None:
                 self._over()
                 return
         # It closed a pipe that we cannot do without. Give it a moment to exit, so that its exit code can be told.
         self._over_soon(_LAST_WORDS)
 
-    def process_exited(self) -> None:
-        """The process is gone. Its last words may still be in the pipe; a grandchild may hold that open for ever."""
-        self._exited.set()
+    def _process_exited(self) -> None:
+        # Its last words may still be in the pipe; and a grandchild may hold that open for ever.
         self._over_soon(_LAST_WORDS)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The process is gone and its pipes are closed."""
-        del exc
-        self._over()
 
     def _over_soon(self, delay: float) -> None:
         if self._reason is None and self._last_words is None:
@@ -240,7 +219,7 @@ class Child(asyncio.SubprocessProtocol):
             self._on_end(reason)
 
     def _how_it_ended(self) -> str:
-        code = self._transport.get_returncode() if self._transport is not None else None
+        code = self._process.returncode if self._process is not None else None
         if code is None:
             return "closed its standard output or input"
         if code < 0:
@@ -259,8 +238,10 @@ class Child(asyncio.SubprocessProtocol):
         if self._stderr_taken <= STDERR_BYTES_PER_SECOND:
             self._err.feed(data)
             return
+        if not self._stderr_lost:
+            self._err.finish()
         self._stderr_lost += len(data)
-        pipe = cast("asyncio.ReadTransport", self._transport.get_pipe_transport(2)) if self._transport else None
+        pipe = self._process.outputs.get(2) if self._process is not None else None
         if pipe is not None and not pipe.is_closing():
             pipe.pause_reading()
             self._loop.call_later(_STDERR_PAUSE, self._resume, pipe)
@@ -289,35 +270,36 @@ class Child(asyncio.SubprocessProtocol):
 
         Idempotent; carried through even when the caller is cancelled.
         """
-        if self._transport is None:
+        if self._process is None:
             return
         if self._ending is None:
-            self._ending = self._loop.create_task(self._end(self._transport))
+            self._ending = self._loop.create_task(self._end(self._process))
         await asyncio.shield(self._ending)
 
-    async def _end(self, transport: asyncio.SubprocessTransport) -> None:
-        group = transport.get_pid()
+    async def _end(self, process: Process) -> None:
+        group = process.pid
         self.give_up("was stopped")
         self._flush()
         if self._stdin is not None:
             self._stdin.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if await self._gone():
+            if await _gone(process):
                 break
             _signal_group(group, number)
-        await self._gone()
+        await _gone(process)
         await self._reaper.kill_tree(self.marker, group)
         self._reaper.forget(group)
         self._tell_lost()
-        transport.close()
+        process.close()
 
-    async def _gone(self) -> bool:
-        try:
-            async with asyncio.timeout(_GRACE):
-                await self._exited.wait()
-        except TimeoutError:
-            return False
-        return True
+
+async def _gone(process: Process) -> bool:
+    try:
+        async with asyncio.timeout(_GRACE):
+            await process.exited.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _signal_group(group: int, number: int) -> None:

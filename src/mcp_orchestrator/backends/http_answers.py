@@ -32,6 +32,8 @@ NOT_THIS_PROTOCOL: Final = frozenset({400, 404, 405, 406, 410, 415, 422, 500, 50
 
 _REALM: Final = re.compile(r'realm="([^"]{1,200})"')
 _SHOWN_BODY: Final = 200
+_SCHEMES: Final = frozenset({"basic", "bearer", "digest", "token"})
+_SECRET_CHARS: Final = 12
 _ERROR_BODY: Final = 64 * 1024
 
 
@@ -41,11 +43,15 @@ def content_type(response: Response) -> str:
 
 
 def scrub(spec: BackendSpec, text: str) -> str:
-    """`text` of a backend without the values of our configured headers, should it echo them."""
-    for _name, secret in spec.headers:
-        for word in {secret.reveal(), *secret.reveal().split()}:
-            if len(word) > 3:  # noqa: PLR2004 - shorter words are no secrets and occur everywhere
-                text = text.replace(word, "<secret>")
+    """`text` of a backend without our configured headers and address, should it echo them."""
+    values = [secret.reveal() for _name, secret in spec.headers]
+    words = {word for value in values for word in (value, *value.split()) if word.lower() not in _SCHEMES}
+    if spec.url is not None:
+        parts = urlsplit(spec.url.reveal())
+        words |= {spec.url.reveal(), parts.query, parts.netloc.rpartition("@")[0]}
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) > 3:  # noqa: PLR2004 - shorter words are no secrets and occur everywhere
+            text = text.replace(word, "<secret>")
     return text
 
 
@@ -66,13 +72,13 @@ def rpc_error_in(response: Response) -> RpcError | None:
 def refusal(spec: BackendSpec, shown: str, response: Response) -> BackendError:
     """A status other than success, with no JSON-RPC error in the body, as a failure for a person.
 
-    `shown` is the address without query. `sent` is True where the server may have acted before it failed.
+    `shown` is the origin. `sent` is True where the server may have acted before it failed.
     """
     status = response.status
     who = f"backend {spec.name} ({shown})"
     data: dict[str, Any] = {"httpStatus": status}
     if status in REDIRECTS:
-        return BackendError(FailureKind.UNAVAILABLE, _redirect(who, response), data=data)
+        return BackendError(FailureKind.UNAVAILABLE, _redirect(spec, who, response), data=data)
     said = _said(spec, response)
     match status:
         case 401:
@@ -108,12 +114,14 @@ def wrong_content(spec: BackendSpec, shown: str, response: Response) -> BackendE
     return BackendError(FailureKind.BAD_ANSWER, text, sent=True)
 
 
-def _redirect(who: str, response: Response) -> str:
-    location = response.header(b"location")
+def _redirect(spec: BackendSpec, who: str, response: Response) -> str:
+    """Names the new address without its query, and without long path segments of ours, which may be secrets."""
     try:
-        parts = urlsplit(location)
+        parts = urlsplit(response.header(b"location"))
         host = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}" if parts.hostname else ""
-        target = f"{host}{parts.path}"[:300]
+        ours = set(urlsplit(spec.url.reveal()).path.split("/")) if spec.url is not None else set()
+        path = [part if part not in ours or len(part) < _SECRET_CHARS else "..." for part in parts.path.split("/")]
+        target = f"{host}{'/'.join(path)}"[:300]
     except ValueError:
         target = "an address that is no URL"
     return f"{who} redirects to {target} (HTTP {response.status}); redirects are not followed: use that as `url`"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import socket
 import ssl
@@ -18,10 +19,12 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from mcp_orchestrator.backends.http_connection import Connection, OnChunk, Response, StaleError
+from mcp_orchestrator.backends.http_proxy import Proxy, ProxyError, connect_through, proxy_for
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
+from mcp_orchestrator.model.snapshot import BackendSpec
 
-SCRATCH_BYTES: Final = 256 * 1024
+SCRATCH_BYTES: Final = 64 * 1024
 MAX_CONNECTIONS: Final = 128
 CONNECT_SECONDS: Final = 10.0
 # Servers close idle connections after 5 s (uvicorn 0.50, Node 24) or more; leaving first keeps requests off closing ones.
@@ -49,7 +52,7 @@ def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One URL, taken apart. `shown` has neither user information nor query, so that it can stand in messages."""
+    """One URL, taken apart. `shown` is scheme, host and port alone: paths and queries may be secrets, too."""
 
     secure: bool
     host: str
@@ -84,8 +87,18 @@ class Endpoint:
         except UnicodeError:
             raise BackendError(FailureKind.INVALID, "the host of the URL is not a valid name") from None
         shown_host = f"[{host}]" if ":" in host else host
-        shown = f"{parts.scheme}://{shown_host}{f':{port}' if port else ''}{parts.path}"
+        shown = f"{parts.scheme}://{shown_host}{f':{port}' if port else ''}"
         return cls(secure, ascii_host, port or (443 if secure else 80), target, authorization, shown)
+
+    @classmethod
+    def of(cls, spec: BackendSpec) -> Endpoint:
+        """The URL of a backend. Raises BackendError when it is missing or none."""
+        if spec.url is None:
+            raise BackendError(FailureKind.INVALID, f"backend {spec.name} has no `url`")
+        try:
+            return cls.parse(spec.url.reveal())
+        except BackendError as error:
+            raise BackendError(FailureKind.INVALID, f"backend {spec.name}: {error.message}") from error
 
     @property
     def authority(self) -> str:
@@ -112,11 +125,15 @@ class HttpPool:
         endpoint: Endpoint,
         *,
         max_body: int,
+        label: str = "",
+        proxy: Proxy | None = None,
         max_connections: int = MAX_CONNECTIONS,
         connect_timeout: float = CONNECT_SECONDS,
         idle: float = IDLE_SECONDS,
     ) -> None:
+        """`label` names the server in messages; `max_body` is in bytes, the other two in seconds."""
         self._endpoint = endpoint
+        self._proxy = proxy
         self._limit = max_connections
         self._connect_timeout = connect_timeout
         self._idle_limit = idle
@@ -128,9 +145,23 @@ class HttpPool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._tls: ssl.SSLContext | None = None
         self._closed = False
-        self.peer = endpoint.shown
+        self.peer = label or endpoint.shown
         self.max_body = max_body
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
+
+    @classmethod
+    def of(cls, spec: BackendSpec, endpoint: Endpoint) -> HttpPool:
+        """The pool of a backend, through the proxy of the environment if there is one; no connection is made yet.
+
+        Raises:
+            BackendError: UNAVAILABLE; the environment names a proxy that cannot be used.
+        """
+        label = f"backend {spec.name} ({endpoint.shown})"
+        try:
+            proxy = proxy_for(endpoint, os.environ)
+        except ProxyError as error:
+            raise BackendError(FailureKind.UNAVAILABLE, f"cannot connect to {label}: {error}") from error
+        return cls(endpoint, max_body=spec.max_result_bytes, label=label, proxy=proxy)
 
     @property
     def open_connections(self) -> int:
@@ -294,9 +325,11 @@ class HttpPool:
             self._tls.set_alpn_protocols(["http/1.1"])
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self, loop), endpoint.host, endpoint.port, ssl=self._tls
-                )
+                connection = Connection(self, loop)
+                if self._proxy is not None:
+                    await connect_through(self._proxy, endpoint, connection, self._tls)
+                else:
+                    await loop.create_connection(lambda: connection, endpoint.host, endpoint.port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             text = f"cannot connect to {self.peer}: {_why(error, self._connect_timeout)}"
             raise BackendError(FailureKind.UNAVAILABLE, text) from error

@@ -7,13 +7,16 @@ from typing import Final
 
 _HEAD_BYTES: Final = 4096
 _TAIL_BYTES: Final = 256
+_PATIENCE: Final = 16
+ENDLESS: Final = b"..."
 
 
 class Lines:
     """Feed it chunks; it calls `on_line` for every line that is not empty, without the line feed.
 
     A line of more than `limit` bytes is thrown away. `on_overlong(head, tail)` is told as soon as the limit is
-    reached (with an empty tail), and once more with the line's last bytes when it ends, unless it returned True.
+    reached (with an empty tail), and once more with the line's last bytes when it ends, unless it returned True. A
+    line that goes on for another 16 times the limit is not waited for: the tail is then `ENDLESS`.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Lines:
             if not self._settled:
                 self._on_overlong(self._head, self._tail)
             self._head = None
+            self._held = 0
         elif self._parts:
             line = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
             self._parts = []
@@ -65,6 +69,10 @@ class Lines:
     def _hold(self, data: bytes) -> None:
         if self._head is not None:
             self._tail = (self._tail + data[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+            self._held += len(data)
+            if not self._settled and self._held > _PATIENCE * self._limit:
+                self._settled = True
+                self._on_overlong(self._head, ENDLESS)
             return
         self._parts.append(data)
         self._held += len(data)

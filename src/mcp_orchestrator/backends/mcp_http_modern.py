@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from mcp_orchestrator.backends.http_answers import (
     ACCEPTED,
-    EVENT_STREAM,
     NOT_THIS_PROTOCOL,
     OK,
     content_type,

@@ -279,7 +279,13 @@ class StdioBackend:
 
     async def _start(self, opening: Opening) -> StdioLink:
         link = StdioLink(self._spec, self._reaper, opening)
-        await link.child.spawn(os.environ if self._environ is None else self._environ)
+        started = False
+        try:
+            await link.child.spawn(os.environ if self._environ is None else self._environ)
+            started = True
+        finally:
+            if not started:
+                self._end_soon(link)
         return link
 
     async def _legacy(self, opening: Opening) -> StdioSession:

@@ -7,9 +7,10 @@ import contextlib
 import os
 import secrets
 import sys
-from typing import Final, cast
+from typing import Final
 
 from mcp_orchestrator.backends import watchdog
+from mcp_orchestrator.backends.process import Process, start
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 
@@ -28,16 +29,15 @@ class Reaper:
     def __init__(self) -> None:
         self.marker = secrets.token_hex(16)
         self._groups: dict[int, str] = {}
-        self._transport: asyncio.SubprocessTransport | None = None
+        self._process: Process | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._gone: asyncio.Event | None = None
         self._pause = _RESTART_SECONDS
         self._closing = False
 
     @property
     def watchdog_pid(self) -> int | None:
         """Process id of the watchdog while it runs."""
-        return None if self._transport is None else self._transport.get_pid()
+        return None if self._process is None else self._process.pid
 
     async def ensure(self) -> None:
         """Have the watchdog running, so that what is started next is already guarded.
@@ -45,7 +45,7 @@ class Reaper:
         Raises:
             BackendError: the watchdog cannot be started.
         """
-        if self._transport is not None:
+        if self._process is not None:
             return
         if self._starting is None or self._starting.done():
             self._starting = asyncio.get_running_loop().create_task(self._start())
@@ -81,54 +81,36 @@ class Reaper:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
-        transport, gone = self._transport, self._gone
-        if transport is None or gone is None:
+        process = self._process
+        if process is None:
             return
-        stdin = transport.get_pipe_transport(0)
-        if stdin is not None:
-            stdin.close()
+        process.close()
         try:
             async with asyncio.timeout(_END_SECONDS):
-                await gone.wait()
+                await process.exited.wait()
         except TimeoutError:
-            transport.kill()
-            await gone.wait()
+            process.kill()
+            await process.exited.wait()
 
     async def _start(self) -> None:
-        gone = asyncio.Event()
         environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        transport, _ = await asyncio.get_running_loop().subprocess_exec(
-            lambda: _Watchdog(self, gone),
-            sys.executable,
-            "-I",
-            "-S",
-            watchdog.__file__,
-            self.marker,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            env=environment,
-            cwd="/",
-        )
-        if gone.is_set():
-            return
-        self._transport, self._gone = transport, gone
-        for group, start in self._groups.items():
-            self._tell(b"+ %d %b\n" % (group, start.encode()))
+        argv = [sys.executable, "-I", "-S", watchdog.__file__, self.marker]
+        process = self._process = start(argv, environment, "/", self._ended, output=False)
+        await process.connect(lambda _fd, _data: None, lambda _fd: None)
+        if self._process is process:
+            for group, began in self._groups.items():
+                self._tell(b"+ %d %b\n" % (group, began.encode()))
 
     def _tell(self, line: bytes) -> None:
-        if self._transport is not None:
-            stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
-            if not stdin.is_closing():
-                stdin.write(line)
+        stdin = self._process.stdin if self._process is not None else None
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(line)
 
-    def ended(self, gone: asyncio.Event) -> None:
+    def _ended(self) -> None:
         """The watchdog is gone: start another one, unless we are closing."""
-        gone.set()
-        if self._transport is not None:
-            self._transport.close()
-        self._transport = None
+        if self._process is not None:
+            self._process.close()
+        self._process = None
         if not self._closing:
             self._starting = asyncio.get_running_loop().create_task(self._restart())
 
@@ -138,14 +120,3 @@ class Reaper:
         # When even this fails (no memory, no processes left), the next child that starts tries again and tells.
         with contextlib.suppress(OSError):
             await self._start()
-
-
-class _Watchdog(asyncio.SubprocessProtocol):
-    """Hears of the watchdog's end."""
-
-    def __init__(self, reaper: Reaper, gone: asyncio.Event) -> None:
-        self._reaper = reaper
-        self._gone = gone
-
-    def process_exited(self) -> None:
-        self._reaper.ended(self._gone)

@@ -83,15 +83,14 @@ def _typed(key: str, text: str, declared: Any, root: Mapping[str, Any]) -> Any:
     if "string" in kinds:
         return text
     for kind in _ORDER:
-        if kind in kinds:
-            fits, value = _as(kind, text)
-            if fits:
-                return value
-    if "array" in kinds:
-        item = declared.get("items") if isinstance(declared, Mapping) else None
-        return [_typed(key, text, item, root)]
-    expected = " or ".join(kind for kind in _ORDER if kind in kinds)
-    bad_usage(f"{key} must be {expected}, not '{text}'", f"write {key}:=JSON to say exactly what is meant")
+        fits, value = _as(kind, text) if kind in kinds else (False, None)
+        if fits:
+            return value
+    if "array" not in kinds:
+        expected = " or ".join(kind for kind in _ORDER if kind in kinds)
+        bad_usage(f"{key} must be {expected}, not '{text}'", f"write {key}:=JSON to say exactly what is meant")
+    item = declared.get("items") if isinstance(declared, Mapping) else None
+    return [_typed(key, text, item, root)]
 
 
 def _as(kind: str, text: str) -> tuple[bool, Any]:
@@ -126,18 +125,13 @@ def _kinds(schema: Any, root: Mapping[str, Any], depth: int) -> frozenset[str]:
     if isinstance(reference, str):
         return _kinds(_resolved(reference, root), root, depth + 1)
     declared = schema.get("type")
-    if isinstance(declared, str):
-        return frozenset({declared})
-    if isinstance(declared, list):
-        return frozenset(kind for kind in declared if isinstance(kind, str))
-    for keyword in ("anyOf", "oneOf"):
-        choices = schema.get(keyword)
-        if isinstance(choices, list) and choices:
-            return frozenset().union(*(_kinds(choice, root, depth + 1) for choice in choices))
+    if isinstance(declared, str | list):
+        return frozenset([declared] if isinstance(declared, str) else map(str, declared))
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if isinstance(choices, list):
+        return frozenset().union(*(_kinds(choice, root, depth + 1) for choice in choices))
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    if isinstance(values, list):
-        return frozenset(_kind_of(value) for value in values)
-    return _ALL
+    return frozenset(map(_kind_of, values)) if isinstance(values, list) else _ALL
 
 
 def _kind_of(value: Any) -> str:

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from mcp_orchestrator.cli.exits import Exit
-from mcp_orchestrator.cli.loading import Loading, look, show
+from mcp_orchestrator.cli.loading import ERROR, Loading, look, show
 from mcp_orchestrator.cli.options import format_option, printer
 from mcp_orchestrator.cli.printing import safe
-from mcp_orchestrator.config.diagnose import Severity
 
 
 @click.command("check")
@@ -60,7 +59,7 @@ def _summary(loading: Loading) -> str:
     snapshot = loading.snapshot
     if snapshot is None:
         return ""
-    warnings = sum(problem.severity is Severity.WARNING for problem in loading.problems)
+    warnings = sum(problem.severity != ERROR for problem in loading.problems)
     parts = [_count(len(snapshot.backends), "backend"), _count(len(snapshot.profiles), "profile")]
     if warnings:
         parts.append(_count(warnings, "warning"))

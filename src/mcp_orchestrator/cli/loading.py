@@ -6,13 +6,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcp_orchestrator.cli.exits import Ended, Exit
 from mcp_orchestrator.cli.printing import Printer, Style, safe
-from mcp_orchestrator.config.diagnose import Problem, Severity
-from mcp_orchestrator.config.files import find
 from mcp_orchestrator.model.snapshot import Snapshot
-from mcp_orchestrator.wiring import load_config
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.config.diagnose import Problem
+
+ERROR = "error"
+"""The severity (`config.diagnose.Severity`) for which a file is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,11 @@ class Configuration:
 
 def look(explicit: Path | None) -> Loading:
     """Find the configuration (`--config`, working directory, user's directory) and load it; never raises."""
+    from mcp_orchestrator.config.files import find  # noqa: PLC0415 - help must not pay for it
+    from mcp_orchestrator.wiring import load_config  # noqa: PLC0415 - likewise
+
     found = find(explicit, environ=os.environ, directory=Path.cwd())
-    if isinstance(found, Problem):
+    if not isinstance(found, Path):
         return Loading(None, None, (found,))
     loaded = load_config(found)
     return Loading(found, loaded.snapshot, tuple(loaded.problems))
@@ -60,7 +67,7 @@ def refused(loading: Loading, printer: Printer) -> Ended:
     """The ending for a configuration that cannot be run; as text, its problems are printed now."""
     if not printer.json:
         show(loading.problems, printer)
-    errors = sum(problem.severity is Severity.ERROR for problem in loading.problems)
+    errors = sum(problem.severity == ERROR for problem in loading.problems)
     if loading.path is None:
         message = "there is no configuration"
     else:
@@ -73,7 +80,7 @@ def show(problems: Iterable[Problem], printer: Printer) -> None:
     """Print problems on standard error."""
     for problem in problems:
         first, newline, rest = safe(problem.render()).partition("\n")
-        colour = Style.BAD if problem.severity is Severity.ERROR else Style.WARN
+        colour = Style.BAD if problem.severity == ERROR else Style.WARN
         printer.note(first, colour)
         if newline:
             printer.note(rest)

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 @profile_option
 @format_option
 @click.argument("words", metavar="[KEY=VALUE]...", nargs=-1)
-def command(
-    tool: str, json_text: str | None, config: Path | None, profile: str | None, words: tuple[str, ...]
-) -> int:
+def command(tool: str, json_text: str | None, config: Path | None, profile: str | None, words: tuple[str, ...]) -> int:
     """Explain where a call would go and why, without making it.
 
     The running gateway is asked; without one, what is remembered of the backends is enough, and only backends of
@@ -95,16 +93,16 @@ def _planned(configuration: Configuration, out: Printer, question: _Question) ->
 
 def _lazy(snapshot: Snapshot) -> Snapshot:
     """The same, with no backend started that is known already."""
-    backends = {
-        name: dataclasses.replace(spec, start=StartPolicy.LAZY) for name, spec in snapshot.backends.items()
-    }
+    backends = {name: dataclasses.replace(spec, start=StartPolicy.LAZY) for name, spec in snapshot.backends.items()}
     return dataclasses.replace(snapshot, backends=backends)
 
 
 def _text(found: Mapping[str, Any], out: Printer) -> str:
     target = found["target"]
     if target is not None:
-        head = f"Goes to {safe_line(target['backend'])}, as {safe_line(target['name'])}; at most {target['timeout']:g} s."
+        head = (
+            f"Goes to {safe_line(target['backend'])}, as {safe_line(target['name'])}; at most {target['timeout']:g} s."
+        )
         head = out.paint(head, Style.GOOD)
     else:
         head = out.paint("Is refused; nothing would be sent.", Style.BAD)

@@ -17,11 +17,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TextIO
 
 # C0 and C1 controls, DEL, line and paragraph separators, bidirectional marks, the byte order mark, lone surrogates.
-_CONTROL: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_CONTROL: Final = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+)
 _HARMFUL: Final = re.compile(f"[{_CONTROL}]")
 _HARMFUL_IN_CELL: Final = re.compile(f"[{_CONTROL}\t\n]")
 _GAP: Final = "  "
 _NARROWEST: Final = 8
+_DESCRIBING: Final = 20
 
 
 class Format(enum.StrEnum):
@@ -42,7 +45,7 @@ class Style(enum.StrEnum):
 
 
 def safe(text: str) -> str:
-    """`text` with control characters written out (`\\x1b`), newlines and tabs kept."""
+    r"""`text` with control characters written out (`\x1b`), newlines and tabs kept."""
     return _HARMFUL.sub(_escaped, text)
 
 
@@ -52,7 +55,7 @@ def safe_line(text: str) -> str:
 
 
 def safe_json(value: Any) -> str:
-    """`value` as indented JSON in which every control character is written as `\\uXXXX`: same meaning, no effects."""
+    r"""`value` as indented JSON in which every control character is written as `\uXXXX`: same meaning, no effects."""
     return _HARMFUL.sub(_unicode_escape, json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
@@ -76,9 +79,9 @@ def columns(text: str) -> int:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> str:
-    """Aligned columns two blanks apart, as plain text. With `width`, the widest columns give way until it fits.
+    """Aligned columns two blanks apart, as plain text.
 
-    Cells are made harmless here. Nothing is cut when `width` is None, so that pipes see everything.
+    With `width`, the last column and then the widest give way until it fits. Cells are made harmless here. Nothing is cut when `width` is None, so that pipes see everything.
     """
     cells = [[safe_line(cell) for cell in row] for row in [headings, *rows]]
     widths = [max(columns(row[index]) for row in cells) for index in range(len(headings))]
@@ -187,6 +190,8 @@ def _columns_of(character: str) -> int:
 
 
 def _squeeze(widths: list[int], room: int) -> None:
+    """The last column, which describes, gives way first: names are there to be copied."""
+    widths[-1] = max(min(widths[-1], _DESCRIBING), widths[-1] - max(sum(widths) - room, 0))
     while sum(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
 

@@ -42,13 +42,17 @@ def failure(error: Mapping[str, Any], run: str) -> Ended:
     kind = str(error.get("kind", ""))
     code = Exit.SIGN_IN if needs_sign_in(error) else of_failure(kind)
     details = {key: error[key] for key in ("kind", "code", "data", "retryable") if error.get(key) is not None}
-    return Ended(code, str(error.get("message", "")), fix=_fix(code, kind), details=details | {"run": run})
+    return Ended(code, str(error.get("message", "")), fix=_fix(code, kind), details=details | _kept(run))
+
+
+def _kept(run: str) -> dict[str, str]:
+    return {"run": run} if run else {}
 
 
 def needs_sign_in(error: Mapping[str, Any]) -> bool:
     """Whether a failure says that its backend wants somebody to sign in (HTTP 401)."""
     data = error.get("data")
-    return isinstance(data, Mapping) and data.get("status") == _SIGN_IN
+    return isinstance(data, Mapping) and data.get("httpStatus") == _SIGN_IN
 
 
 def _fix(code: Exit, kind: str) -> str:
@@ -66,7 +70,7 @@ def _question(result: Mapping[str, Any], run: str) -> Ended:
     if texts:
         message += f": {'; '.join(texts)}"
     fix = "call it from a client that can answer questions"
-    return Ended(Exit.QUESTION, message, fix=fix, details={"run": run, "inputRequests": asked})
+    return Ended(Exit.QUESTION, message, fix=fix, details={"inputRequests": asked} | _kept(run))
 
 
 def _asked(request: Any) -> str:

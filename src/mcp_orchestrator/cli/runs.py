@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,11 @@ def command() -> None:
 @click.option("--backend", metavar="NAME", help="Only runs on this backend.")
 @click.option("--tool", metavar="NAME", help="Only runs of this tool; * and ? as in file names.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs of this status.")
-def list_(
-    config: Path | None, limit: int, before: int | None, backend: str | None, tool: str | None, status: str | None
-) -> None:
+def list_(config: Path | None, limit: int, before: int | None, **only: str | None) -> None:
     """List runs, the newest first."""
     out = printer()
     with _journal(config, out) as journal:
-        found = journal.runs(limit, before, backend=backend, tool=tool, status=status)
+        found = journal.runs(limit, before, **only)
     rows = [_row(run) for run in found]
     headings = ["RUN", "STARTED", "STATUS", "MS", "BACKEND", "CALL", "WHY"]
     out.result({"runs": [as_json(run) for run in found]}, out.table(headings, rows) if rows else "")
@@ -93,11 +91,11 @@ def _event(event: StoredEvent) -> dict[str, Any]:
 
 def moment(at: float) -> str:
     """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _local(at: float) -> str:
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return dt.datetime.fromtimestamp(at, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _row(run: RunRow) -> list[str]:
@@ -129,4 +127,3 @@ def _described(run: str, events: Sequence[StoredEvent], out: Printer) -> str:
 
 def _value(value: Any) -> str:
     return safe_line(value) if isinstance(value, str) else safe_line(safe_json(value).replace("\n", " "))
-

@@ -6,7 +6,6 @@ import click
 
 from mcp_orchestrator.cli.options import format_option, printer
 from mcp_orchestrator.cli.printing import safe_json
-from mcp_orchestrator.config.editor_schema import editor_schema
 
 
 @click.command("schema")
@@ -16,4 +15,6 @@ def command() -> None:
 
     Editors complete and check orchestrator.yaml with it. Both formats print the same JSON.
     """
+    from mcp_orchestrator.config.editor_schema import editor_schema  # noqa: PLC0415 - help must not pay for it
+
     printer().line(safe_json(editor_schema()))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from typing import Any, Final
 
 from mcp_orchestrator.cli import guidance
 from mcp_orchestrator.cli.loading import Configuration
-from mcp_orchestrator.cli.printing import Printer, Style, safe_line, table
-from mcp_orchestrator.observe.logging import make_log
+from mcp_orchestrator.cli.printing import Printer, Style, safe, safe_line, table
+from mcp_orchestrator.observe.logging import make_logger, route_standard_logging
 from mcp_orchestrator.wiring import Application
 
 SETTLE: Final = 5.0
 """Seconds after which the backends are shown as they are, though some still start."""
 
 _LOOK_EVERY: Final = 0.1
-_UNSETTLED: Final = frozenset({"starting", "new"})
 
 
 class Service:
@@ -33,17 +33,19 @@ class Service:
     async def http(self) -> None:
         """Serve HTTP. Raises OSError when the address or the state file cannot be had."""
         async with self._application() as app:
-            await app.serve_control()
             self._listen_to_signals(app)
             self._set_going(app.watch_config())
             try:
-                await app.serve_http(lambda url: self._started(app, url))
+                await app.serve_http(lambda url: self._set_going(self._introduce(app, url)))
             finally:
                 await self._cancel_tasks()
         self._tell("stopped", "Stopped.")
 
     async def stdio(self) -> None:
-        """Serve one client on stdin and stdout until it leaves."""
+        """Serve one client on stdin and stdout until it leaves.
+
+        Programs start one of these each, so it leaves the control socket to the gateway that serves HTTP.
+        """
         async with self._application() as app:
             self._listen_to_signals(app)
             self._set_going(app.watch_config())
@@ -54,27 +56,27 @@ class Service:
 
     def _application(self) -> Application:
         snapshot = self._configuration.snapshot
-        return Application(snapshot, config_path=self._configuration.path, log=make_log(snapshot.observe))
+        log = make_logger(snapshot.observe.log_level, self._log_format(), sys.stderr)
+        route_standard_logging(log)
+        path = self._configuration.path.absolute()
+        return Application(snapshot, config_path=path, log=log)
+
+    def _log_format(self) -> str:
+        return "json" if self._out.json else self._configuration.snapshot.observe.log_format
 
     # -- what is told ---------------------------------------------------------------------------------------------
 
-    def _started(self, app: Application, url: str) -> None:
+    async def _introduce(self, app: Application, url: str) -> None:
+        """Tell the address, then the backends once all of them are up or have failed, then what to do next."""
+        await self._open_control(app)
         where = f"{url}/{self._profile}" if self._profile else url
         self._tell("listening", f"Serving MCP at {where}", Style.GOOD, url=where, pid=os.getpid())
-        if not self._profile and self._configuration.snapshot.profiles:
-            names = ", ".join(f"{url}/{name}" for name in self._configuration.snapshot.profiles)
-            self._tell("profiles", f"Profiles: {safe_line(names)}", profiles=list(self._configuration.snapshot.profiles))
-        self._set_going(self._introduce(app, where))
-
-    async def _introduce(self, app: Application, url: str) -> None:
-        """Show the backends once all of them are up or have failed, then what to do next."""
-        lines: list[dict[str, Any]] = []
-        for _ in range(int(SETTLE / _LOOK_EVERY)):
-            lines = await app.actions["backends.list"]({})
-            if not any(line["state"] in _UNSETTLED for line in lines):
-                break
-            await asyncio.sleep(_LOOK_EVERY)
-        steps = guidance.next_steps(url, self._configuration.path)
+        profiles = list(self._configuration.snapshot.profiles)
+        if profiles and not self._profile:
+            shown = safe_line(", ".join(f"{url}/{name}" for name in profiles))
+            self._tell("profiles", f"Profiles: {shown}", profiles=profiles)
+        lines = await _settled(app)
+        steps = guidance.next_steps(where, self._configuration.path)
         if self._out.json:
             self._tell("ready", "", backends=lines, next=steps)
             return
@@ -82,6 +84,14 @@ class Service:
         shown = table(["BACKEND", "STATE", "TOOLS", "LAST ERROR"], rows, None) if rows else "There are no backends."
         self._out.note(f"\n{shown}\n")
         self._out.note("\n".join(guidance.as_lines(steps)))
+
+    async def _open_control(self, app: Application) -> None:
+        """Let commands reach this gateway. One that was first on this state keeps them; clients are served anyway."""
+        try:
+            await app.serve_control()
+        except OSError as error:
+            text = f"Commands such as `tools list` do not reach this gateway: {error.strerror or error}"
+            self._tell("no_control", safe(text), Style.WARN, reason=str(error.strerror or error))
 
     def _tell(self, event: str, text: str, style: Style | None = None, **facts: Any) -> None:
         """One line on standard error: text, or a JSON object under `--format json`."""
@@ -117,5 +127,19 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+async def _settled(app: Application) -> list[dict[str, Any]]:
+    """The backends once none of them is coming up any more, or as they are when they take too long."""
+    for _ in range(int(SETTLE / _LOOK_EVERY)):
+        lines: list[dict[str, Any]] = await app.actions["backends.list"]({})
+        if not any(_coming_up(line) for line in lines):
+            break
+        await asyncio.sleep(_LOOK_EVERY)
+    return lines
+
+
 def _tools(line: dict[str, Any]) -> str:
     return "-" if line.get("tools") is None else str(line["tools"])
+
+
+def _coming_up(line: dict[str, Any]) -> bool:
+    return line["state"] == "starting" or (line.get("tools") is None and not line.get("last_error"))

@@ -47,8 +47,8 @@ def list_(config: Path | None, profile: str | None) -> int:
     rows = [[tool["public"], _first_line(tool)] for tool in tools]
     out.result(listed, out.table(["NAME", "DESCRIPTION"], rows) if rows else "")
     for line in missing:
-        why = line.get("last_error") or f"not known yet ({line['state']})"
-        out.note(f"{safe_line(line['name'])}: no tools; {safe_line(str(why))}", Style.WARN)
+        why = line.get("last_error") or f"nothing is known of it yet ({line['state']})"
+        out.note(f"No tools of {safe_line(line['name'])}: {safe_line(str(why))}", Style.WARN)
     if not tools and missing:
         raise Ended(Exit.UNREACHABLE, "no backend could be reached", fix="mcp-orchestrator doctor")
     if not tools:
@@ -89,10 +89,10 @@ def call(config: Path | None, profile: str | None, json_text: str | None, name: 
     async def work(actor: Actor) -> dict[str, Any]:
         shown = await actor.ask("tools.show", {"name": name, "profile": profile}) if words else {}
         given = arguments.read(words, json_text, schema_of(shown))
-        found: dict[str, Any] = await actor.ask("tools.call", {"name": name, "arguments": given, "profile": profile})
-        return found
+        answer: dict[str, Any] = await actor.ask("tools.call", {"name": name, "arguments": given, "profile": profile})
+        return answer
 
-    return results.report(act(require(config, out), out, work), out)
+    return results.report(act(require(config, out), out, work, journal=True), out)
 
 
 def schema_of(shown: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from mcp_orchestrator.config.check import Checked
 from mcp_orchestrator.config.codes import Code
 from mcp_orchestrator.config.diagnose import Notes, closest
-from mcp_orchestrator.config.document import Listing, Node, Place, Scalar, Table, locate
+from mcp_orchestrator.config.document import Listing, Node, Place, Scalar, Table, is_empty, locate
 from mcp_orchestrator.config.files import Source, data_directory, expand
 from mcp_orchestrator.config.masking import shown
 from mcp_orchestrator.config.references import References
@@ -91,7 +91,7 @@ class _Compiler:
                 fix = f'did you mean "{near}"?' if near else f"servers here: {', '.join(map(shown, names)) or 'none'}"
                 message = f"backends.{name}: there is no server {shown(name)}"
                 self.notes.error(Code.UNKNOWN_SERVER, message, locate(self.root, "backends", name), fix)
-        if not names:
+        if not names and is_empty(self.root.get("mcpServers")) and is_empty(self.root.get("servers")):
             place = locate(self.root, "mcpServers")
             self.notes.warn(Code.NO_SERVERS, "there is no server", place, "add one under mcpServers")
         return read_servers(self.root, self.references, settings)

@@ -29,7 +29,8 @@ _CAMEL_KEY: Final = re.compile(r"[a-z0-9]Key$")
 _REFERENCE: Final = re.compile(r"\$\{[^{}]*\}")
 _FILLER: Final = re.compile(r"(?i)your|example|change[-_ ]?me|placeholder|dummy|xxx|<[^>]*>|^\W*$|redacted|insert")
 _FLAG: Final = re.compile(r"^--?[A-Za-z][A-Za-z0-9_.-]*$")
-_FLAG_VALUE: Final = re.compile(r"^--?([A-Za-z][A-Za-z0-9_.-]*)=(.+)$", re.DOTALL)
+_INLINE: Final = re.compile(r"^-{0,2}([A-Za-z][A-Za-z0-9_.-]*)[=:](?!//)\s*(.+)$", re.DOTALL)
+_CREDENTIALS: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
 _URL_WITH_MORE: Final = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/?#]*@|[^?#]*[?#])", re.IGNORECASE)
 _HIDING_KEYS: Final = frozenset({"env", "headers", "environment", "http_headers", "httpHeaders", "requestInit"})
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -73,11 +74,17 @@ def _entropy(text: str) -> float:
     return -sum(n / total * math.log2(n / total) for n in Counter(text).values())
 
 
-def flag_secret(previous: str | None, item: str) -> bool:
-    """Whether an argument is the value of a flag such as `--api-key VALUE` or `--token=VALUE`."""
-    inline = _FLAG_VALUE.match(item)
-    if inline:
-        return is_secret_name(inline[1].lstrip("-"))
+def inline_value(item: str) -> tuple[str, str] | None:
+    """Name and value of an argument that holds both: `--token=V`, `API_KEY=V` (docker -e), `Authorization: V`."""
+    match = _INLINE.match(item)
+    return (match[1], match[2]) if match else None
+
+
+def secret_argument(previous: str | None, item: str) -> bool:
+    """Whether an argument probably holds a secret: by its own form, or as the value of a flag like `--api-key`."""
+    inline = inline_value(item)
+    if looks_secret(item) or _CREDENTIALS.match(item) or (inline and is_secret_name(inline[0])):
+        return True
     if previous is None or not _FLAG.match(previous):
         return False
     return is_secret_name(previous.lstrip("-")) and not item.startswith("-")
@@ -96,7 +103,7 @@ def _walk(node: Node, name: str, *, hide: bool) -> Iterator[Span]:
         previous: str | None = None
         for item in node.items:
             text = item.text if isinstance(item, Scalar) else None
-            yield from _walk(item, name, hide=hide or (text is not None and flag_secret(previous, text)))
+            yield from _walk(item, name, hide=hide or (text is not None and secret_argument(previous, text)))
             previous = text
     else:
         yield from _walk_table(node, hide=hide)

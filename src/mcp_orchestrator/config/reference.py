@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import assert_never
+from typing import Final, assert_never
 
 from mcp_orchestrator.config.codes import Code
 from mcp_orchestrator.config.editor_schema import shown_default
@@ -28,19 +28,24 @@ from mcp_orchestrator.config.shape import (
 )
 from mcp_orchestrator.config.units import show_duration, show_size
 
-_USES = {
-    "read": "Read",
-    "client": "Accepted, concerns the client",
-    "dropped": "Not carried out: a warning says so",
-}
+
+def markdown() -> str:
+    """Everything that is generated: the keys, then the problem codes."""
+    return f"## Keys\n\n{_keys()}\n## Problems\n\n{_PROBLEMS}\n\n{_codes()}".strip()
 
 
-def keys_markdown() -> str:
+_PROBLEMS: Final = (
+    "Every problem has a code, a position, an excerpt in which secrets are masked, and where possible a fix. All "
+    "problems of a file are reported at once. Errors refuse the file (exit code 2), warnings do not."
+)
+
+
+def _keys() -> str:
     """A heading and a paragraph for every key, in the order of the file."""
     return "\n".join(line for field in ROOT.fields for line in _field(field, ""))
 
 
-def codes_markdown() -> str:
+def _codes() -> str:
     """A heading and a paragraph for every problem code."""
     parts = []
     for code in Code:
@@ -75,7 +80,7 @@ def _server_keys(path: str) -> Iterator[str]:
     yield f"A started server gets these variables of the gateway, when set: {variables}; and what `env` gives it.\n"
     for key in SERVER_KEYS:
         yield f"#### `{path}.SERVER.{key.name}`\n"
-        yield f"{_USES[key.use]}. {key.text}\n"
+        yield f"{'Not carried out, a warning says so. ' if key.use == 'dropped' else ''}{key.text}\n"
 
 
 def _form(shape: Shape) -> str:

@@ -61,6 +61,8 @@ class References:
             value = self._value(match[1], match[0], _inside(scalar, match.start()))
             referred = True
             failed = failed or value is None
+            if match[1] is None:
+                break
             parts.append(value or "")
         parts.append(text[position:])
         return None if failed else Filled("".join(parts), referred)

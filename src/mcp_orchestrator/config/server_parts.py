@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mcp_orchestrator.config.codes import Code
 from mcp_orchestrator.config.document import Entry, Node, Scalar, Table, is_empty
-from mcp_orchestrator.config.masking import flag_secret, looks_secret, shown
+from mcp_orchestrator.config.masking import inline_value, looks_secret, secret_argument, shown
 from mcp_orchestrator.config.references import Filled, References
 from mcp_orchestrator.model.snapshot import Secret
 
@@ -50,7 +50,7 @@ class Parts:
                 continue
             filled = self._fill(node, (previous or "").lstrip("-"), "an argument")
             if filled is not None:
-                hide = filled.referred or flag_secret(previous, filled.text) or looks_secret(filled.text)
+                hide = filled.referred or secret_argument(previous, filled.text)
                 found.append(Secret(filled.text) if hide else filled.text)
             previous = node.text
         return tuple(found)
@@ -121,8 +121,8 @@ class Parts:
 
     def _fill(self, node: Scalar, name: str, what: str) -> Filled | None:
         """Fill a value that may hold secrets, and warn of one that is written out."""
-        inline = node.text.split("=", 1) if node.text.startswith("-") and "=" in node.text else None
-        literal = looks_secret(inline[1], inline[0].lstrip("-")) if inline else looks_secret(node.text, name)
+        inline = inline_value(node.text)
+        literal = looks_secret(node.text, name) or (inline is not None and looks_secret(inline[1], inline[0]))
         if literal:
             message = f"{what} of server {self._server} looks like a secret in clear text"
             self._notes.warn(Code.LITERAL_SECRET, message, node.start, _ADVICE)

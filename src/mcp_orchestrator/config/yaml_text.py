@@ -81,6 +81,10 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> MalformedError:
     mark = error.problem_mark or error.context_mark
     place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
     lines = LINE_BREAK.split(text)
+    last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=1)
+    unfinished = place.line > last
+    if unfinished:  # shown where the text ends, since nothing is left to show
+        place = Place(last, len(lines[last - 1]) + 1)
     rest = lines[place.line - 1][place.column - 1 :] if place.line <= len(lines) else ""
     message = error.problem or "malformed"
     if error.context and error.context_mark:
@@ -92,7 +96,7 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> MalformedError:
         fix = "a value that contains a colon and a space needs quotes; or the indentation is wrong"
     elif rest[:1] in {"@", "`", "%"}:
         fix = f"a text that starts with {rest[0]} needs quotes"
-    elif "unexpected end of stream" in message:
+    elif unfinished or "unexpected end of stream" in message:
         fix = "a quote or bracket is not closed"
     elif "expected ',' or" in message:
         fix = "a comma is missing, or a bracket or brace is not closed"

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 
 _LISTS: Final = ("tools", "prompts", "resources")
 
 
-def capabilities(sources: Sequence[Offers], *, more_to_come: bool) -> dict[str, Any]:
+def capabilities(sources: Sequence[Offers], era: Era, *, more_to_come: bool) -> dict[str, Any]:
     """What all sources together can do; lists always announce changes, since we watch the servers ourselves.
 
     With `more_to_come` (a server is still unknown) all lists are declared, for they may yet fill. Capabilities that
-    we do not know are passed on when exactly one source has them: only then is it clear who would answer.
+    we do not know are passed on when exactly one source of the client's own era has them: only then is it clear who
+    would answer, and in which words.
     """
     merged: dict[str, Any] = {}
     for name in _LISTS:
@@ -33,7 +35,7 @@ def capabilities(sources: Sequence[Offers], *, more_to_come: bool) -> dict[str, 
             merged[name] = united
     others: dict[str, list[Any]] = {}
     for source in sources:
-        for name, value in source.capabilities.items():
+        for name, value in source.capabilities.items() if source.era is era else ():
             if name not in merged:
                 others.setdefault(name, []).append(value)
     merged |= {name: values[0] for name, values in others.items() if len(values) == 1}

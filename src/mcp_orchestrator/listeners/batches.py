@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from mcp_orchestrator.core.translate.outcomes import to_client
 from mcp_orchestrator.listeners.envelopes import Malformed, Notification, Request, Response, read_message
@@ -47,6 +47,8 @@ def batch_of(items: list[object], version: str) -> Batch | Malformed:
                 batch.responses.append(given)
             case Malformed() as malformed:
                 batch.malformed.append(malformed)
+            case message:
+                assert_never(message)
     return batch
 
 

@@ -85,7 +85,7 @@ def read_message(value: Any) -> Message:  # noqa: PLR0911 - a ladder: each rung 
 def _read_response(value: dict[str, Any], known_id: RequestId | None) -> Message:
     result, error = value.get("result"), value.get("error")
     if known_id is None or (result is None) is (error is None):
-        return Malformed(known_id, INVALID_REQUEST, NOT_A_MESSAGE)
+        return Malformed(None, INVALID_REQUEST, NOT_A_MESSAGE)
     if not isinstance(result, dict | None) or not isinstance(error, dict | None):
-        return Malformed(known_id, INVALID_REQUEST, "result and error must be objects")
+        return Malformed(None, INVALID_REQUEST, "result and error must be objects")
     return Response(known_id, result, error)

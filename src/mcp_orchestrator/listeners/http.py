@@ -9,16 +9,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from mcp_orchestrator.core.wire.headers import PROTOCOL_VERSION_HEADER
 from mcp_orchestrator.core.wire.versions import LEGACY_VERSIONS
-from mcp_orchestrator.listeners.event_stream import Message, Receive, Send
+from mcp_orchestrator.listeners.event_stream import Message, Receive, Send, until_gone
 from mcp_orchestrator.listeners.http_guard import (
     Exchange,
     Guard,
-    HeaderMap,
     Rejection,
     preflight_headers,
     send_empty,
@@ -28,6 +26,7 @@ from mcp_orchestrator.listeners.http_guard import (
 )
 from mcp_orchestrator.listeners.http_legacy import LegacyHttp
 from mcp_orchestrator.listeners.http_modern import ModernHttp
+from mcp_orchestrator.listeners.http_protocol import protocols
 from mcp_orchestrator.listeners.sessions import QUESTION_SECONDS, Sessions
 from mcp_orchestrator.model.call import ANONYMOUS, Era
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
@@ -39,6 +38,8 @@ _LEGACY: Final = frozenset(version.encode() for version in LEGACY_VERSIONS)
 _BUSY: Final = Rejection(
     503, "the gateway is stopping", ((b"connection", b"close"), (b"retry-after", b"5")), INTERNAL_ERROR
 )
+_LEAVING_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.02
 _CLEANUP_SECONDS: Final = 2.0
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048
@@ -63,10 +64,17 @@ class HttpApp:
         """Answer one request; whatever goes wrong in here is answered with 500 and logged, and harms no other."""
         if scope["type"] != "http":
             return
-        raw = scope["headers"]
-        headers: HeaderMap = dict(raw)
         try:
-            await self._route(scope["path"], Exchange(scope["method"], raw, headers, receive, send))
+            leaving = await self._begin(scope, receive, send)
+            if leaving is not None:
+                try:
+                    await until_gone(receive)
+                finally:
+                    leaving()
+        except asyncio.CancelledError:
+            if not self.draining:
+                raise
+            _log.debug("request cut off by the end of the listener")
         except Exception:  # noqa: BLE001 - the edge of a request: a bug here must not take other requests along
             _log.exception("request failed")
             rejection = Rejection(500, "internal error; the log of the gateway says more", code=INTERNAL_ERROR)
@@ -74,6 +82,17 @@ class HttpApp:
                 await send_rejection(send, rejection)
             except RuntimeError:
                 _log.debug("the reply had begun")  # the server closes the connection, which tells the client
+
+    async def _begin(self, scope: Message, receive: Receive, send: Send) -> Callable[[], None] | None:
+        raw = scope["headers"]
+        exchange = Exchange(scope["method"], raw, dict(raw), receive, send)
+        try:
+            await self._route(scope["path"], exchange)
+        except BaseException:
+            if exchange.leaving is not None:
+                exchange.leaving()
+            raise
+        return exchange.leaving
 
     async def _route(  # noqa: PLR0911 - a ladder: each rung ends in its own answer
         self, path: str, exchange: Exchange
@@ -145,21 +164,22 @@ class HttpListener(Listener):
         config = _server_config(app)
         listening = await _bind(self._spec)
         port = listening.getsockname()[1]
-        self._server = await loop.create_server(
-            lambda: HttpToolsProtocol(config, self._state, {}, loop), sock=listening, backlog=_BACKLOG
-        )
+        self._server = await loop.create_server(protocols(config, self._state), sock=listening, backlog=_BACKLOG)
         self._reap(loop, sessions)
         host = f"[{self._spec.host}]" if ":" in self._spec.host else self._spec.host
         try:
-            started(f"http://{host}:{port}/{self._spec.path.strip('/')}")
+            if not self._stopped.is_set():
+                started(f"http://{host}:{port}/{self._spec.path.strip('/')}")
             await self._stopped.wait()
         finally:
-            if not self._stopped.is_set():
+            if not app.draining:
                 await self._close(0.0)
 
     async def stop(self, drain: float) -> None:
         """Refuse new requests, end open streams, wait up to `drain` seconds for the rest, then close everything."""
-        if self._server is not None and not self._stopped.is_set():
+        if self._server is None:
+            self._stopped.set()  # not serving yet: `serve` returns as soon as it would begin
+        elif not self._stopped.is_set():
             await self._close(drain)
 
     async def _close(self, drain: float) -> None:
@@ -175,19 +195,32 @@ class HttpListener(Listener):
         state = self._state
         for connection in list(state.connections):
             connection.shutdown()
-        if state.tasks and drain > 0:
-            await asyncio.wait(set(state.tasks), timeout=drain)
+        if drain > 0:
+            await self._finished(asyncio.get_running_loop().time() + drain)
         for session in app.legacy.sessions:
             app.legacy.sessions.end(session, "the gateway is stopping")
-        left = set(state.tasks)
+        await self._cut_off(set(state.tasks))
+        self._stopped.set()
+
+    async def _finished(self, deadline: float) -> None:
+        """Wait until every request is answered and every answer has left."""
+        state, loop = self._state, asyncio.get_running_loop()
+        if state.tasks:
+            await asyncio.wait(set(state.tasks), timeout=deadline - loop.time())
+        while state.connections and loop.time() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody of the last one
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _cut_off(self, left: set[asyncio.Task[None]]) -> None:
+        """Close what is still open: connections first, so that their requests see clients leave and end by themselves."""
+        for connection in list(self._state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        if left:
+            await asyncio.wait(left, timeout=_LEAVING_SECONDS)
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=_CLEANUP_SECONDS)
-        for connection in list(state.connections):
-            if connection.transport is not None:
-                connection.transport.close() if drain > 0 else connection.transport.abort()
-        self._stopped.set()
 
     def _reap(self, loop: asyncio.AbstractEventLoop, sessions: Sessions) -> None:
         sessions.reap()

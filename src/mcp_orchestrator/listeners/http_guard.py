@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -48,13 +48,18 @@ class Rejection:
 
 @dataclass(slots=True)
 class Exchange:
-    """One HTTP request and the way to answer it. `raw` are the headers in order, `headers` the same for look-ups."""
+    """One HTTP request and the way to answer it. `raw` are the headers in order, `headers` the same for look-ups.
+
+    Whoever answers with a long stream sets `leaving` and returns: it is called once the client is gone. An open
+    stream then holds no more than its connection, which matters when there are thousands.
+    """
 
     method: str
     raw: list[tuple[bytes, bytes]]
     headers: HeaderMap
     receive: Receive
     send: Send
+    leaving: Callable[[], None] | None = None
 
 
 class Guard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from mcp_orchestrator.core.translate.outcomes import to_client
@@ -10,7 +11,7 @@ from mcp_orchestrator.core.wire import headers as rules
 from mcp_orchestrator.core.wire.jsonrpc import error_bytes
 from mcp_orchestrator.listeners.batches import answer_batch, batch_of
 from mcp_orchestrator.listeners.envelopes import Malformed, Notification, Request, Response, read_message
-from mcp_orchestrator.listeners.event_stream import EventStream, Send, until_gone
+from mcp_orchestrator.listeners.event_stream import EventStream, Send
 from mcp_orchestrator.listeners.http_guard import (
     Exchange,
     Guard,
@@ -185,15 +186,16 @@ class LegacyHttp:
         stream.overflowed = stream.end  # the client stopped reading: it may open the stream again and fetch anew
         self._streams.add(stream)
         session.busy += 1
-        try:
-            stream.open()
-            session.attach(stream)
-            await until_gone(exchange.receive)
-        finally:
-            session.detach(stream)
-            stream.abandon()
-            self._streams.discard(stream)
-            self._released(session)
+        exchange.leaving = partial(self._left, stream, session)
+        stream.open()
+        session.attach(stream)
+        return None
+
+    def _left(self, stream: EventStream, session: LegacySession) -> None:
+        session.detach(stream)
+        stream.abandon()
+        self._streams.discard(stream)
+        self._released(session)
 
     def _released(self, session: LegacySession) -> None:
         session.busy -= 1

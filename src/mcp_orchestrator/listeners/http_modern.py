@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from mcp_orchestrator.core.translate.outcomes import http_status, to_client
@@ -17,7 +18,7 @@ from mcp_orchestrator.core.wire.meta import LOG_LEVEL, PROTOCOL_VERSION
 from mcp_orchestrator.core.wire.versions import LATEST_MODERN, MODERN_VERSIONS
 from mcp_orchestrator.listeners.calls import to_call
 from mcp_orchestrator.listeners.envelopes import Malformed, Notification, Request, Response, read_message
-from mcp_orchestrator.listeners.event_stream import EventStream, Send, until_gone
+from mcp_orchestrator.listeners.event_stream import EventStream, Send
 from mcp_orchestrator.listeners.http_guard import (
     Exchange,
     Guard,
@@ -185,13 +186,14 @@ class ModernHttp:
 
         stream.overflowed = overflowed
         self._listening[stream] = listen
-        try:
-            listen.begin(view, face)
-            await until_gone(exchange.receive)
-        finally:
-            self._listening.pop(stream, None)
-            listen.close()
-            stream.abandon()
+        exchange.leaving = partial(self._left, stream, listen)
+        listen.begin(view, face)
+        return None
+
+    def _left(self, stream: EventStream, listen: Listen) -> None:
+        self._listening.pop(stream, None)
+        listen.close()
+        stream.abandon()
 
 
 _NOBODY: Final = ClientFace(Era.MODERN, LATEST_MODERN)

@@ -45,7 +45,7 @@ class Engine:
         self.now = wall
         self._randomness = randomness
         self._trace = trace
-        self._prefix = randomness(5).hex()
+        self.prefix = randomness(5).hex()
         self._count = 0
         self.runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,7 +71,7 @@ class Engine:
 
     def _make(self, call: Call, plan: Plan, port: Port) -> Run:
         self._count += 1
-        run = Run(f"{self._prefix}{self._count:06x}", call, plan, port, self)
+        run = Run(f"{self.prefix}{self._count:06x}", call, plan, port, self)
         if self._trace:
             # A given context passes on untouched: we export no spans of our own yet, so a child would dangle.
             run.trace = trace_id(call.meta.get("traceparent")) or self._randomness(16).hex()

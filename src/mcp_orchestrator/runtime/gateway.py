@@ -60,7 +60,7 @@ class Gateway:
         generation.look_in(view.era)
         sources = generation.catalog(view.era, view.profile).sources
         more = bool(generation.waiting)
-        return faces.capabilities(sources, more_to_come=more), faces.instructions(sources)
+        return faces.capabilities(sources, view.era, more_to_come=more), faces.instructions(sources)
 
     async def listing(self, view: View, kind: OfferKind, cursor: str | None) -> bytes | Failed:
         """One page of a list."""

@@ -65,6 +65,7 @@ class Supervisor:
         self._lives: dict[LifeKey, Life] = {}
         self._every_life: set[Life] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._announced: set[OfferKind] = set()
         self._look = Look(spec.start_timeout, self._spawn, self._taken, self._look_failed)
         self._released = asyncio.Event()
         self._stopping = False
@@ -150,6 +151,9 @@ class Supervisor:
         if life is None or life.state is LifeState.OVER:
             life = self._begin(key, client)
         life.users += 1
+        session = life.session
+        if session is not None:
+            return Lease(life, session, self._clock, self._released.set)
         try:
             session = await asyncio.shield(life.opened)
         except BaseException:
@@ -290,11 +294,15 @@ class Supervisor:
         if not isinstance(event, ListChanged):
             self._hooks.heard(self, life.key.client, event)
         elif life.session is not None:
+            self._announced.add(event.kind)
             self._look.at(life.session)
 
     def _taken(self, offers: Offers) -> None:
         before = self.record.offers.get(offers.era)
-        changed = frozenset(kind for kind in OfferKind if before is None or before.of(kind) != offers.of(kind))
+        # What a backend announces is passed on even when the lists came out the same: it may have changed twice.
+        differs = {kind for kind in OfferKind if before is None or before.of(kind) != offers.of(kind)}
+        changed = frozenset(differs | self._announced)
+        self._announced.clear()
         self.record.offers[offers.era] = offers
         self._settle()
         self._hooks.offers_changed(self, offers, changed)

@@ -41,10 +41,11 @@ class FileSecrets:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "unusable path"
             raise LookupError(f"the file cannot be read: {reason}") from None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             _check(os.fstat(descriptor))
-            data = file.read(MAX_BYTES + 1)
-        return _secret(data)
+            return _secret(os.read(descriptor, MAX_BYTES + 1))
+        finally:
+            os.close(descriptor)
 
 
 def _check(status: os.stat_result) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Generator, Mapping
 from pathlib import Path
@@ -73,7 +74,10 @@ class MemoryStore:
 
 
 async def recalled(path: Path) -> MemoryStore:
-    """A store in memory that begins with what a state file remembers of backends; nothing is written to the file."""
+    """A store in memory that begins with what a state file remembers of backends; nothing is written to the file.
+
+    A file that is missing or cannot be read remembers nothing.
+    """
     memory = MemoryStore()
     try:
         connection = open_reader(path)
@@ -85,6 +89,8 @@ async def recalled(path: Path) -> MemoryStore:
         for fingerprint, eras in decode_eras(era_rows(connection)).items():
             for era, works in eras.items():
                 await memory.save_era(fingerprint, era, works)
+    except sqlite3.Error:  # remembering is a convenience: the gateway that owns the file will tell what is wrong
+        return MemoryStore()
     finally:
         connection.close()
     return memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from mcp_orchestrator.storage.trouble import explain
 RUNNING: Final = "running"
 LOST: Final = "lost"
 REFUSED: Final = "refused"
+
+RUN_PREFIX: Final = 10
+"""Characters of a run id that name the gateway it belongs to (`runs` of `gateway.started`)."""
 
 _EVENT_COLUMNS: Final = "seq, at, kind, run, data"
 
@@ -91,9 +95,9 @@ class JournalReader:
         """
         found: list[RunRow] = []
         with self._told():
-            restart = self._last_start()
+            alive = self._living_gateways()
             for row in self._connection.execute(*_runs_query(before, backend, tool)):
-                run = _run_row(row, restart)
+                run = _run_row(row, alive)
                 if status is None or run.status == status:
                     found.append(run)
                 if len(found) >= limit:
@@ -149,10 +153,12 @@ class JournalReader:
                 self._connection.text_factory = str
                 self._connection.execute("ROLLBACK")
 
-    def _last_start(self) -> int:
-        query = "SELECT max(seq) FROM event WHERE kind = ? AND run IS NULL"
-        (seq,) = self._connection.execute(query, (EventKind.GATEWAY_STARTED.value,)).fetchone()
-        return seq or 0
+    def _living_gateways(self) -> frozenset[str]:
+        """The run prefixes of gateways whose process is there."""
+        query = "SELECT data FROM event WHERE kind = ? AND run IS NULL"
+        found = self._connection.execute(query, (EventKind.GATEWAY_STARTED.value,)).fetchall()
+        starts = [_plain(data) for (data,) in found]
+        return frozenset(str(start.get("runs", "")) for start in starts if _is_alive(start.get("pid")))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -183,7 +189,7 @@ def _runs_query(before: int | None, backend: str | None, tool: str | None) -> tu
     return query, values
 
 
-def _run_row(row: tuple[int, str, str, float, str, float | None, str | None], restart: int) -> RunRow:
+def _run_row(row: tuple[int, str, str, float, str, float | None, str | None], alive: frozenset[str]) -> RunRow:
     seq, run, kind, at, data, ended_at, ended_data = row
     ended = _plain(ended_data) if ended_data is not None else None
     if kind == EventKind.CALL_REFUSED:
@@ -191,8 +197,20 @@ def _run_row(row: tuple[int, str, str, float, str, float | None, str | None], re
     elif ended is not None:
         status = str(ended.get("status", ""))
     else:
-        status = LOST if seq < restart else RUNNING
+        status = RUNNING if run[:RUN_PREFIX] in alive else LOST
     return RunRow(seq, run, status, at, ended_at, _plain(data), ended)
+
+
+def _is_alive(pid: object) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _stored(row: tuple[int, float, str, str | None, str]) -> StoredEvent:

@@ -19,7 +19,6 @@ from mcp_orchestrator.storage import offers as memory_of_offers
 from mcp_orchestrator.storage import retention
 from mcp_orchestrator.storage.chain import Verdict
 from mcp_orchestrator.storage.connecting import prepare_place
-from mcp_orchestrator.storage.lock import StateLock
 from mcp_orchestrator.storage.reading import JournalReader
 from mcp_orchestrator.storage.trouble import StorageError, again
 from mcp_orchestrator.storage.writer import JournalFile, Writer
@@ -54,7 +53,6 @@ class SqliteStore:
         self._durability = durability
         self._clock = clock
         self._capacity = capacity
-        self._lock = StateLock(path)
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: list[Event] = []
@@ -72,14 +70,13 @@ class SqliteStore:
         return self._path
 
     async def open(self) -> None:
-        """Make or open the file, take its lock, bring its schema up to date.
+        """Make or open the file and bring its schema up to date. Several gateways may have it open at once.
 
         Raises:
-            StorageError: an `OSError` whose text says what is wrong and what to do: another gateway has the file,
-                it is damaged, of a newer version, not ours, or cannot be written.
+            StorageError: an `OSError` whose text says what is wrong and what to do: the file is damaged, of a newer
+                version, not ours, or cannot be written.
         """
         prepare_place(self._path)
-        self._lock.acquire()
         writer = Writer(self._path, self._durability, self._writer_lost)
         usable = False
         try:
@@ -89,22 +86,21 @@ class SqliteStore:
         finally:
             if not usable:
                 await writer.stop()
-                self._lock.release()
         self._writer, self._loop, self._broken = writer, asyncio.get_running_loop(), None
         if self._queue:
             self._flush_soon()
 
     async def aclose(self) -> None:
-        """Write what is left, close the file, give the lock back. Idempotent.
+        """Write what is left, close the file. Idempotent.
 
         Raises:
             StorageError: what was left could not be kept.
         """
-        writer = self._writer
-        if writer is None:
+        writer, loop = self._writer, self._loop
+        if writer is None or loop is None:
             return
         try:
-            await self.commit()
+            await self._written_so_far(loop)
         finally:
             self._writer = None
             self._broken = StorageError(errno.EBADF, f"{self._path} is closed", self._path)
@@ -112,7 +108,6 @@ class SqliteStore:
                 self._tick.cancel()
                 self._tick = None
             await writer.stop()
-            self._lock.release()
 
     def record(self, event: Event) -> None:
         """Queue an event. It is written with the next commit, or within 50 ms of its own accord."""
@@ -134,16 +129,20 @@ class SqliteStore:
         loop = self._loop
         if loop is None:
             return Refused(StorageError(errno.EBADF, f"{self._path} is not open", self._path))
+        queued = len(self._queue)
+        if queued > self._capacity:
+            self._flush_soon()
+            return Refused(self._overfull(queued))
+        return self._written_so_far(loop)
+
+    def _written_so_far(self, loop: asyncio.AbstractEventLoop) -> Awaitable[None]:
         if self._broken is not None:
             return Refused(again(self._broken))
         if not self._flush_due and not self._writing:
             self._flush_due = True
             loop.call_soon(self._flush)
-        queued = len(self._queue)
-        if queued > self._capacity:
-            return Refused(self._overfull(queued))
         waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters.append((self._taken + queued, waiter))
+        self._waiters.append((self._taken + len(self._queue), waiter))
         return waiter
 
     async def load(self) -> Mapping[tuple[str, str], Offers]:

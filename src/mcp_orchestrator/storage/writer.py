@@ -32,7 +32,7 @@ _INSERT: Final = "INSERT INTO event (seq, at, kind, run, data, hash) VALUES (?,?
 
 
 class JournalFile:
-    """The open state file with the end of its chain. Lives on the writer's thread."""
+    """The open state file with the end of its chain as we last saw it. Lives on the writer's thread."""
 
     def __init__(self, path: Path, durability: Durability) -> None:
         self._path = path
@@ -55,28 +55,36 @@ class JournalFile:
             StorageError: nothing of the batch was kept.
         """
         self._still_there()
-        cells, end = chain_rows(events, self._end)
         try:
-            if len(events) <= ONE_STATEMENT:
-                self.connection.execute(_insert(len(events)), cells)
-            else:
-                self._append_many(cells)
+            if len(events) > ONE_STATEMENT or not self._appended_at_once(events):
+                self._append_after_others(events)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
-        self._end = end
 
-    def _append_many(self, cells: list[int | float | str | bytes | None]) -> None:
+    def _appended_at_once(self, events: Sequence[Event]) -> bool:
+        """One INSERT after the end we know; False when another gateway has written to the same file since."""
+        cells, end = chain_rows(events, self._end)
+        try:
+            self.connection.execute(_insert(len(events)), cells)
+        except sqlite3.IntegrityError:  # the row number is taken: it is the primary key
+            return False
+        self._end = end
+        return True
+
+    def _append_after_others(self, events: Sequence[Event]) -> None:
+        """Append in a transaction of our own, after whatever is the end of the chain now."""
         width = ONE_STATEMENT * COLUMNS
         self.connection.execute("BEGIN IMMEDIATE")
         try:
+            cells, end = chain_rows(events, chain_end(self.connection, self._path))
             for start in range(0, len(cells), width):
                 part = cells[start : start + width]
                 self.connection.execute(_insert(len(part) // COLUMNS), part)
             self.connection.execute("COMMIT")
-        except sqlite3.Error:
+        finally:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            raise
+        self._end = end
 
     def _still_there(self) -> None:
         """SQLite goes on writing into a file that was removed, and those records would be gone: look now and then."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 import zoneinfo
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ def now(arguments: Mapping[str, Any], _request: Request) -> dict[str, Any]:
     """The time in `zone` (an IANA name, UTC by default) as ISO 8601."""
     name = str(arguments.get("zone", "UTC"))
     try:
-        zone = datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
+        zone = dt.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ToolError(f"no such time zone: {name}") from error
-    return {"zone": name, "time": datetime.datetime.now(zone).isoformat(timespec="seconds")}
+    return {"zone": name, "time": dt.datetime.now(zone).isoformat(timespec="seconds")}
 
 
 def wait(arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:

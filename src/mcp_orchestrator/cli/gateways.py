@@ -1,0 +1,138 @@
+"""The running gateway of a configuration through its control socket, else one in this process for one command."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mcp_orchestrator.cli.exits import Ended, Exit, of_failure
+from mcp_orchestrator.cli.loading import Configuration
+from mcp_orchestrator.cli.printing import Printer, safe_line
+from mcp_orchestrator.cli.reach import Found, Work
+from mcp_orchestrator.listeners.control import (
+    ActionError,
+    GatewayCard,
+    NoGatewayError,
+    ask_gateway,
+    find_gateway,
+    read_card,
+)
+from mcp_orchestrator.model.errors import BackendError
+from mcp_orchestrator.observe.logging import make_logger
+from mcp_orchestrator.storage.trouble import StorageError
+from mcp_orchestrator.wiring import Application, run
+
+CALL_PATIENCE: Final = 24 * 3600.0
+"""Seconds to wait for the running gateway: calls have deadlines of their own there."""
+
+
+def act(configuration: Configuration, out: Printer, work: Work[Found], *, journal: bool) -> Found:
+    """Do `work` with the running gateway of this configuration, else with one in this process.
+
+    With `journal`, what one in this process does is kept in the journal; without, nothing is written.
+
+    Raises:
+        Ended: whatever the work ends with; exit code 4 when the gateway goes away meanwhile, 2 when the journal
+            cannot be written.
+    """
+
+    async def whichever() -> Found:
+        card = await find_gateway(_state(configuration))
+        if card is not None and _serves(card, configuration):
+            return await work(_Running(_state(configuration)))
+        if card is not None:
+            out.note(f"The gateway that is running (process {card.pid}) serves {safe_line(card.config or '')}.")
+        return await _in_process(configuration, work, journal=journal)
+
+    return run(whichever)
+
+
+def act_on_running(configuration: Configuration, work: Work[Found]) -> Found:
+    """Do `work` with the running gateway of this configuration.
+
+    Raises:
+        Ended: exit code 4 when there is none.
+    """
+    if running_card(configuration) is None:
+        message = f"no gateway with {configuration.path} is running"
+        raise Ended(Exit.UNREACHABLE, message, fix=f"start it: mcp-orchestrator serve --config {configuration.path}")
+    return run(lambda: work(_Running(_state(configuration))))
+
+
+def running_card(configuration: Configuration) -> GatewayCard | None:
+    """What the running gateway of this configuration says of itself; None when there is none."""
+    if read_card(_state(configuration)) is None:
+        return None
+    card = asyncio.run(find_gateway(_state(configuration)))
+    return card if card is not None and _serves(card, configuration) else None
+
+
+def _state(configuration: Configuration) -> Path:
+    return configuration.snapshot.storage.path.absolute().parent
+
+
+def _serves(card: GatewayCard, configuration: Configuration) -> bool:
+    """Whether it is a gateway of the same file: two configurations may share the default state directory."""
+    return card.config is None or Path(card.config).resolve() == configuration.path.resolve()
+
+
+class _Running:
+    """The gateway that runs, through its control socket."""
+
+    running = True
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    async def ask(self, action: str, args: dict[str, Any]) -> Any:
+        try:
+            return await ask_gateway(self._state, action, patience=CALL_PATIENCE, **args)
+        except ActionError as error:
+            raise Ended(_meaning(error.kind), error.message) from error
+        except (NoGatewayError, TimeoutError) as error:
+            raise Ended(Exit.UNREACHABLE, str(error)) from error
+
+
+class _Own:
+    """A gateway in this process, for one command."""
+
+    running = False
+
+    def __init__(self, actions: Mapping[str, Callable[[dict[str, Any]], Awaitable[Any]]]) -> None:
+        self._actions = actions
+
+    async def ask(self, action: str, args: dict[str, Any]) -> Any:
+        try:
+            return await self._actions[action](args)
+        except BackendError as error:
+            raise Ended(of_failure(error.kind.value), error.message) from error
+        except LookupError as error:
+            raise Ended(Exit.USAGE, str(error.args[0])) from error
+        except ValueError as error:
+            raise Ended(Exit.USAGE, str(error)) from error
+
+
+async def _in_process(configuration: Configuration, work: Work[Found], *, journal: bool) -> Found:
+    silent = make_logger("critical", "text", io.StringIO())  # what went wrong is told by the actions
+    application = Application(
+        configuration.snapshot, config_path=configuration.path.absolute(), log=silent, persistent=journal
+    )
+    try:
+        async with application as app:
+            return await work(_Own(app.actions))
+    except StorageError as error:
+        raise Ended(Exit.USAGE, str(error)) from error
+
+
+def _meaning(kind: str) -> Exit:
+    """The exit code for the word of a refused action."""
+    match kind:
+        case "unknown" | "invalid":
+            return Exit.USAGE
+        case "failed":
+            return Exit.UNREACHABLE
+        case _:
+            return of_failure(kind)

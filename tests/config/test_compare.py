@@ -1,0 +1,73 @@
+"""What a reload has to do, and what stays the same server."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from mcp_orchestrator.config.compare import compare, fingerprint
+from mcp_orchestrator.model.snapshot import BackendSpec, EraPolicy, Secret, StartPolicy, TransportKind
+
+OLD = (
+    "mcpServers: {a: {command: x}, b: {command: y, env: {K: one}}, c: {command: z}, d: {command: w, disabled: true}}\n"
+)
+
+
+def test_servers_are_sorted_by_what_happens_to_them(snapshot):
+    new = "\n\nmcpServers: {c: {command: z}, b: {command: y, env: {K: two}}, e: {command: v}, d: {command: w}}\n"
+    changes = compare(snapshot(OLD), snapshot(new))
+    assert (changes.added, changes.removed, changes.changed, changes.kept) == (("d", "e"), ("a",), ("b",), ("c",))
+    assert not changes.nothing
+
+
+def test_a_file_that_says_the_same_changes_nothing(snapshot):
+    changes = compare(snapshot(OLD), snapshot("# moved\n\n" + OLD))
+    assert changes.nothing
+    assert changes.kept == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("more", "part"),
+    [
+        ("listeners: {http: {port: 1}}", "listeners_changed"),
+        ("profiles: {p: {}}", "profiles_changed"),
+        ("storage: {durability: full}", "storage_changed"),
+        ("observe: {logLevel: debug}", "observe_changed"),
+        ("limits: {pageSize: 1}", "limits_changed"),
+        ("questions: {expire: 1s}", "limits_changed"),
+    ],
+)
+def test_other_parts_are_told_apart(snapshot, more, part):
+    changes = compare(snapshot(OLD), snapshot(OLD + more))
+    parts = [field.name for field in fields(changes) if field.name.endswith("_changed")]
+    assert [name for name in parts if getattr(changes, name)] == [part]
+    assert not changes.nothing
+
+
+SPEC = BackendSpec(
+    "s", TransportKind.STDIO, "x", ("a", Secret("b")), (("K", Secret("v")),), "/d", ("PATH",), where="f:1"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "t"}, {"transport": TransportKind.HTTP}, {"command": "y"}, {"args": ("a", Secret("c"))},
+        {"args": (Secret("a"), Secret("b"))}, {"env": (("K", Secret("w")),)}, {"env": (("L", Secret("v")),)}, {"cwd": None},
+        {"inherit_env": ()}, {"url": Secret("http://h/")}, {"headers": (("A", Secret("b")),)},
+    ],
+)  # fmt: skip
+def test_what_reaches_a_server_makes_its_fingerprint(change):
+    assert fingerprint(replace(SPEC, **change)) != fingerprint(SPEC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"timeout": 1.0}, {"start": StartPolicy.EAGER}, {"era": EraPolicy.LEGACY}, {"where": "g:2"}, {"disabled": True}],
+)
+def test_tuning_leaves_the_fingerprint_alone(change):
+    assert fingerprint(replace(SPEC, **change)) == fingerprint(SPEC)
+
+
+def test_a_fingerprint_is_stable():
+    assert fingerprint(SPEC) == fingerprint(replace(SPEC))
+    assert len(fingerprint(SPEC)) == 64
