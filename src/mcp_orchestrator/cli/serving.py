@@ -11,6 +11,7 @@ from typing import Any, Final
 from mcp_orchestrator.cli import guidance
 from mcp_orchestrator.cli.loading import Configuration
 from mcp_orchestrator.cli.printing import Printer, Style, safe, safe_line, table
+from mcp_orchestrator.cli.tuning import tune
 from mcp_orchestrator.observe.logging import make_logger, route_standard_logging
 from mcp_orchestrator.wiring import Application
 
@@ -49,6 +50,7 @@ class Service:
         async with self._application() as app:
             self._listen_to_signals(app)
             self._set_going(app.watch_config())
+            tune()
             try:
                 await app.serve_stdio(self._profile)
             finally:
@@ -68,6 +70,7 @@ class Service:
 
     async def _introduce(self, app: Application, url: str) -> None:
         """Tell the address, then the backends once all of them are up or have failed, then what to do next."""
+        tune()
         await self._open_control(app)
         where = f"{url}/{self._profile}" if self._profile else url
         self._tell("listening", f"Serving MCP at {where}", Style.GOOD, url=where, pid=os.getpid())
