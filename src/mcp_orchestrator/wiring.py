@@ -118,6 +118,7 @@ class Application:
             wall=time.time,
             randomness=os.urandom,
             trace=snapshot.observe.trace,
+            keep=snapshot.observe.journal,
         )
         reaper = self._make_reaper()
         self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
@@ -213,7 +214,12 @@ class Application:
         """Serve one client on stdin and stdout until it leaves or `stop`."""
         from mcp_orchestrator.listeners.stdio import StdioListener  # noqa: PLC0415
 
-        listener = StdioListener(self.gateway, principal=local_principal(), profile=profile)
+        listener = StdioListener(
+            self.gateway,
+            principal=local_principal(),
+            profile=profile,
+            question_expiry=self.snapshot.question_expiry,
+        )
         await self._serve(listener, lambda _address: None, STOP_DRAIN)
 
     async def _serve(self, listener: Listener, started: Callable[[str], None], drain: float) -> None:

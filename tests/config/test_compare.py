@@ -71,3 +71,9 @@ def test_tuning_leaves_the_fingerprint_alone(change):
 def test_a_fingerprint_is_stable():
     assert fingerprint(SPEC) == fingerprint(replace(SPEC))
     assert len(fingerprint(SPEC)) == 64
+
+
+def test_leaving_a_tool_out_changes_what_clients_see_and_restarts_nothing(snapshot):
+    new = OLD.replace("a: {command: x}", "a: {command: x, excludeTools: [t]}")
+    changes = compare(snapshot(OLD), snapshot(new))
+    assert (changes.changed, changes.kept, changes.profiles_changed) == ((), ("a", "b", "c"), True)

@@ -140,6 +140,8 @@ def test_unusable_names_are_refused(codes, name):
         ("{command: x, timeout: 0}", ["C013"]), ("{command: '  '}", ["C011"]), ("{command: [[x]]}", ["C011"]),
         ("{command: x, headers: {A: b}}", ["C044"]), ("{url: 'http://h/', env: {A: b}, cwd: x}", ["C044", "C044"]),
         ("{command: x, colour: red, envFile: .env}", ["C010", "C044"]), ("{command: x, includeTools: []}", []),
+        ("{command: x, excludeTools: rm}", ["C011"]), ("{command: x, tools: {a: true}}", ["C011"]),
+        ("{command: x, disabledTools: [[a]]}", ["C011"]),
         ("{url: {a: b}}", ["C011"]),
     ],
 )  # fmt: skip
@@ -154,3 +156,19 @@ def test_a_misspelt_key_gets_a_suggestion(loaded):
 
 def test_servers_must_be_given_by_name(codes):
     assert codes("mcpServers: [{command: x}]") == ["C011"]
+
+
+@pytest.mark.parametrize(
+    ("block", "include", "exclude"),
+    [
+        ("{command: x}", None, ()), ("{command: x, includeTools: null}", None, ()),
+        ("{command: x, includeTools: [a, 'b(rm -rf)'], excludeTools: [c]}", ("a", "b"), ("c",)),  # Gemini CLI
+        ("{command: x, includeTools: []}", (), ()), ("{command: x, disabledTools: [a]}", None, ("a",)),  # Roo Code
+        ("{command: x, enabled_tools: [a], disabled_tools: [b]}", ("a",), ("b",)),  # Codex
+        ("{command: x, tools: ['*']}", ("*",), ()), ("{command: x, allowedTools: [a], tools: [b]}", ("a", "b"), ()),
+        ("{url: 'http://h/', excludeTools: [a]}", None, ("a",)),
+    ],
+)  # fmt: skip
+def test_the_tools_that_a_block_leaves_out_are_left_out(server, block, include, exclude):
+    spec = server(block)
+    assert (spec.include, spec.exclude) == (include, exclude)

@@ -1,9 +1,9 @@
 """Many servers read as one catalog: named, ordered, filtered, and looked up by table."""
 
-from mcp_orchestrator.core.catalog import Catalog, pin, shows
+from mcp_orchestrator.core.catalog import Catalog, lets_through, pin, shows
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
-from mcp_orchestrator.model.snapshot import NameStyle, ProfileSpec
+from mcp_orchestrator.model.snapshot import BackendSpec, NameStyle, ProfileSpec, TransportKind
 from catalogs import catalog, offers, tool
 
 
@@ -31,6 +31,27 @@ def test_a_profile_includes_and_excludes_by_glob_over_server_dot_name():
     assert names(made) == ["files__read_a"]
     assert shows(None, "anything")
     assert not shows(profile, "git.read_a")
+
+
+def definition(**filters):
+    return BackendSpec("files", TransportKind.STDIO, **filters)
+
+
+def test_a_definition_leaves_tools_out_by_name_or_glob_and_what_is_excluded_stays_so():
+    assert lets_through(None, "any")
+    assert lets_through(definition(), "any")
+    assert not lets_through(definition(include=()), "any")
+    assert lets_through(definition(include=("read_*",)), "read_a")
+    assert not lets_through(definition(include=("read_*",)), "write")
+    assert not lets_through(definition(include=("*",), exclude=("write",)), "write")
+
+
+def test_what_a_definition_leaves_out_is_not_listed_and_not_found_by_any_of_its_names():
+    listed = offers("files", tool("read"), tool("rm"), prompts=({"name": "rm"},))
+    made = Catalog(Era.MODERN, None, [listed], {"files": definition(exclude=("rm",))})
+    assert names(made) == ["files__read"]
+    assert [made.tool(name) for name in ("files__rm", "files.rm", "rm")] == [None, None, None]
+    assert names(made, OfferKind.PROMPT) == ["files__rm"]
 
 
 def test_a_profile_may_show_original_names_where_they_are_unique():

@@ -5,7 +5,7 @@ import pytest
 
 from engines import MODERN, QUIET, Ear, FakeBackend, Whole, asking, tool_call, whole
 from mcp_orchestrator.core.wire.jsonrpc import decode
-from mcp_orchestrator.model.call import Call, CallKind, Era
+from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.outcome import Completed, Failed
 from mcp_orchestrator.plugin_api import LogLine, ResourceUpdated, View
@@ -106,6 +106,30 @@ async def test_a_subscription_is_noted_once_the_backend_agreed_and_updates_reach
         own.say(LogLine({"level": "info", "data": "x"}))
         assert heard[-1] == LogLine({"level": "info", "data": "x"})
         assert others == []
+
+
+async def test_one_client_may_stop_hearing_of_a_resource_without_silencing_the_others(tmp_path):
+    backend = FakeBackend("one")
+    backend.resources.append({"uri": "memo://a", "name": "a"})
+    async with whole(tmp_path, backend) as made:
+
+        async def ask(method, session):
+            client = ClientFace(Era.LEGACY, "2025-11-25", session=session)
+            call = Call(CallKind.SUBSCRIPTION, method, "memo://a", {"uri": "memo://a"}, {}, client)
+            assert isinstance(await made.gateway.start(call, Ear()).outcome(), Completed)
+            await made.gateway.settle_down()
+
+        for session in ("s1", "s2"):
+            await ask("resources/subscribe", session)
+        await ask("resources/unsubscribe", "s1")
+        heard = {"s1": [], "s2": []}
+        for session, ears in heard.items():
+            made.gateway.watch(View(Era.LEGACY), session, ears.append)
+        backend.sessions[0].say(ResourceUpdated({"uri": "memo://a"}))
+        assert (heard["s1"], len(heard["s2"])) == ([], 1)
+        await ask("resources/unsubscribe", "s2")
+        sent = [invocation.method for invocation in backend.sessions[0].invocations]
+        assert sent.count("resources/unsubscribe") == 1
 
 
 async def test_a_client_session_that_ends_takes_its_backend_sessions_along(tmp_path):

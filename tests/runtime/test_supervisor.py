@@ -3,13 +3,14 @@
 import anyio
 import pytest
 
-from engines import MODERN, QUIET, FakeBackend, Whole, asking, spec, whole
+from engines import MODERN, QUIET, Ear, FakeBackend, Whole, asking, spec, whole
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
+from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import Completed, FailureKind
 from mcp_orchestrator.model.snapshot import EraPolicy, StartPolicy
-from mcp_orchestrator.plugin_api import ListChanged
+from mcp_orchestrator.plugin_api import ListChanged, View
 from mcp_orchestrator.runtime.record import State
 from mcp_orchestrator.testing.fake_backend import tool
 
@@ -155,14 +156,45 @@ async def test_offers_are_fetched_again_when_the_backend_says_they_changed(tmp_p
         assert isinstance(await made.call("one__second"), Completed)
 
 
-async def test_idle_sessions_make_room_and_busy_ones_do_not(tmp_path):
-    async with whole(tmp_path, FakeBackend("one"), specs=[spec("one", max_sessions=2)]) as made:
+async def test_idle_sessions_make_room_and_for_busy_ones_one_waits(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend, specs=[spec("one", max_sessions=2)]) as made:
         supervisor = made.supervisor("one")
         first = await supervisor.lease(asking("a"))
-        with pytest.raises(BackendError, match="maxSessions"):
+        with anyio.move_on_after(0.05) as waiting:
             await supervisor.lease(asking("b"))
-        first.release()
-        (await supervisor.lease(asking("b"))).release()
+        assert waiting.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(supervisor.lease, asking("b"))
+            await anyio.wait_all_tasks_blocked()
+            first.release()
+        assert [session.closed for session in backend.sessions] == [False, True, False]
+
+
+async def test_a_backend_that_was_down_at_the_start_is_looked_for_until_it_is_seen(tmp_path):
+    backend = FakeBackend("one")
+    backend.refuse = BackendError(FailureKind.UNAVAILABLE, "connection refused")
+    async with whole(tmp_path, backend) as made:
+        assert not made.supervisor("one").record.offers
+        backend.refuse = None
+        made.clock.advance(60)
+        with anyio.fail_after(5):
+            while not made.supervisor("one").record.offers:
+                await anyio.sleep(0)
+
+
+async def test_a_question_outside_of_any_call_reaches_the_client_whose_session_it_is(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        ear = Ear(Answer({"roots": [{"uri": "file:///a"}]}))
+        made.gateway.session_opened(asking("a"), View(Era.LEGACY), ear)
+        (await made.supervisor("one").lease(asking("a"))).release()
+        question = Question("roots/list", {})
+        assert (await backend.sessions[-1].opening.on_question(question)).result["roots"]
+        assert ear.asked == [question]
+        made.gateway.session_closed("a")
+        assert (await backend.sessions[-1].opening.on_question(question)).result == {"roots": []}
+        assert backend.sessions[0].opening.on_question is None
 
 
 async def test_stop_closes_every_session_and_releases_the_backend(tmp_path):

@@ -33,7 +33,7 @@ class Memory:
     def catalog(self, profile: str | None) -> Catalog:
         """The catalog of a view, as far as it is remembered. The profile must exist."""
         spec = self._snapshot.profiles[profile] if profile is not None else None
-        return Catalog(Era.MODERN, spec, self._known)
+        return Catalog(Era.MODERN, spec, self._known, self._snapshot.backends)
 
     def plan(self, name: str, arguments: dict[str, Any], profile: str | None) -> dict[str, Any]:
         """The plan of one call in the form of the gateway's own `plan` action."""

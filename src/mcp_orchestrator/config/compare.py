@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from mcp_orchestrator.model.snapshot import BackendSpec, Secret, Snapshot
 class Changes:
     """Names of servers by what a reload does to them (sorted), and which other parts differ.
 
-    `limits_changed` covers page size, list wait and question expiry. Disabled servers count as absent.
+    `profiles_changed` covers what clients see: profiles, and the tools that a server's definition leaves out;
+    `limits_changed` page size, list wait and question expiry. Disabled servers count as absent.
     """
 
     added: tuple[str, ...]
@@ -46,11 +48,15 @@ def compare(old: Snapshot, new: Snapshot) -> Changes:
         changed=tuple(name for name in both if before[name] != after[name]),
         kept=tuple(name for name in both if before[name] == after[name]),
         listeners_changed=old.http != new.http,
-        profiles_changed=dict(old.profiles) != dict(new.profiles),
+        profiles_changed=dict(old.profiles) != dict(new.profiles) or _filters(before) != _filters(after),
         storage_changed=old.storage != new.storage,
         observe_changed=old.observe != new.observe,
         limits_changed=_limits(old) != _limits(new),
     )
+
+
+def _filters(specs: Mapping[str, BackendSpec]) -> set[tuple[str, tuple[str, ...] | None, tuple[str, ...]]]:
+    return {(name, spec.include, spec.exclude) for name, spec in specs.items() if spec.include is not None or spec.exclude}
 
 
 def _limits(snapshot: Snapshot) -> tuple[int, float, float]:

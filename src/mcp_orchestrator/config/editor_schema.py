@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, assert_never
 
-from mcp_orchestrator.config.sections import ROOT, SERVER_KEYS, SERVER_NAME
+from mcp_orchestrator.config.sections import FILTER_KEYS, ROOT, SERVER_KEYS, SERVER_NAME
 from mcp_orchestrator.config.shape import (
     UNBOUNDED,
     Choice,
@@ -129,6 +129,7 @@ def _server() -> dict[str, Any]:
         "timeout": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": DURATION_PATTERN}]},
         "disabled": {"type": "boolean"},
         "enabled": {"type": "boolean"},
+        **{key: {"type": ["array", "null"], "items": {"type": "string"}} for key in FILTER_KEYS},
     }
     properties = {key.name: {"description": key.text, **values.get(key.name, {})} for key in SERVER_KEYS}
     return {

@@ -318,11 +318,16 @@ SERVER_KEYS: Final = (
     ServerKey("source", "client", "Zed's note of where the block comes from; not used."),
     ServerKey("gallery", "client", "VS Code's note of where the block comes from; not used."),
     ServerKey("version", "client", "A note of where the block comes from; not used."),
-    ServerKey("includeTools", "dropped", "Write a profile with `include` instead."),
-    ServerKey("excludeTools", "dropped", "Write a profile with `exclude` instead."),
-    ServerKey("disabledTools", "dropped", "Write a profile with `exclude` instead."),
-    ServerKey("enabledTools", "dropped", "Write a profile with `include` instead."),
-    ServerKey("tools", "dropped", "Write a profile with `include` instead."),
+    ServerKey("includeTools", "read", "The only tools of this server that can be seen and called: a list of its own names, "
+              "or patterns such as `read_*`. An empty list leaves none (Gemini CLI's spelling)."),
+    ServerKey("enabledTools", "read", "Another spelling of `includeTools`."),
+    ServerKey("enabled_tools", "read", "Another spelling of `includeTools` (Codex)."),
+    ServerKey("allowedTools", "read", "Another spelling of `includeTools`."),
+    ServerKey("tools", "read", "Another spelling of `includeTools` (GitHub Copilot); `[\"*\"]` is all."),
+    ServerKey("excludeTools", "read", "Tools of this server that can be neither seen nor called, whatever `includeTools` "
+              "says: a list of its own names, or patterns."),
+    ServerKey("disabledTools", "read", "Another spelling of `excludeTools` (Roo Code)."),
+    ServerKey("disabled_tools", "read", "Another spelling of `excludeTools` (Codex)."),
     ServerKey("envFile", "dropped", "Set the variables for the gateway and name them under `env` as `${env:NAME}`."),
     ServerKey("headersHelper", "dropped", "Put the headers under `headers` with `${secret:...}`."),
     ServerKey("oauth", "dropped", "Signing in to servers is not carried out by this version yet."),
@@ -335,6 +340,11 @@ SERVER_KEYS: Final = (
 )  # fmt: skip
 """Keys of server blocks: Claude Desktop and Claude Code 2.1, Cursor 3, VS Code 1.120, Gemini CLI 0.5 and later, Cline
 3, Roo Code 3, Windsurf and Zed, as documented by them in the autumn of 2026."""
+
+INCLUDE_KEYS: Final = ("includeTools", "enabledTools", "enabled_tools", "allowedTools", "tools")
+EXCLUDE_KEYS: Final = ("excludeTools", "disabledTools", "disabled_tools")
+FILTER_KEYS: Final = (*INCLUDE_KEYS, *EXCLUDE_KEYS)
+"""The keys of a server block that list its tools."""
 
 BASIC_ENVIRONMENT: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mcp_orchestrator.config.codes import Code
@@ -12,7 +12,7 @@ from mcp_orchestrator.config.document import Entry, Listing, Node, Place, Scalar
 from mcp_orchestrator.config.files import expand
 from mcp_orchestrator.config.masking import shown
 from mcp_orchestrator.config.references import References
-from mcp_orchestrator.config.sections import BASIC_ENVIRONMENT, SERVER_KEYS, SERVER_NAME
+from mcp_orchestrator.config.sections import BASIC_ENVIRONMENT, EXCLUDE_KEYS, INCLUDE_KEYS, SERVER_KEYS, SERVER_NAME
 from mcp_orchestrator.config.server_parts import Parts
 from mcp_orchestrator.config.units import parse_duration, show_duration
 from mcp_orchestrator.model.snapshot import BackendSpec, TransportKind
@@ -112,6 +112,8 @@ class _Server:
             self._name,
             transport,
             inherit_env=tuple(dict.fromkeys(inherited)) if transport is TransportKind.STDIO else (),
+            include=self._tool_names(INCLUDE_KEYS),
+            exclude=self._tool_names(EXCLUDE_KEYS) or (),
             where=f"{self._notes.file}:{self._entry.start.line}",
             **reached,
             **{key: value for key, value in settings.items() if value is not None},
@@ -257,6 +259,24 @@ class _Server:
         url = parts.address(node)
         return None if url is None else {"url": url, "headers": parts.headers(self._table.get("headers"))}
 
+    def _tool_names(self, keys: Sequence[str]) -> tuple[str, ...] | None:
+        """The tools that all the lists of some keys name together; None where there is no list.
+
+        `NAME(…)` counts as NAME, as in Gemini CLI 0.5 and later: what a tool may be called with is not restricted.
+        """
+        entries = [self._table.entries[key] for key in keys if key in self._table.entries]
+        nodes = [(entry.key, entry.value) for entry in entries if not _is_null(entry.value)]
+        if not nodes:
+            return None
+        names: list[str] = []
+        for key, node in nodes:
+            items = node.items if isinstance(node, Listing) else ()
+            words = [item.text for item in items if isinstance(item, Scalar) and item.value is not None]
+            if not isinstance(node, Listing) or len(words) < len(items):
+                self._wrong(key, node, "a list of names of tools")
+            names += [re.sub(r"\(.*", "", word, flags=re.DOTALL) for word in words]
+        return tuple(dict.fromkeys(names))
+
     def _useless(self, key: str, what: str) -> None:
         entry = self._table.entries.get(key)
         if entry is not None and not is_empty(entry.value):
@@ -290,6 +310,10 @@ class _Server:
             fix = f"say it in backends: {{{self._name}: {{timeout: {show_duration(number / 1000)}}}}}"
             self._notes.warn(Code.AMBIGUOUS_TIMEOUT, message, place, fix)
         return number / 1000
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
 
 
 def _says_nothing(node: Node) -> bool:

@@ -20,7 +20,7 @@ from mcp_orchestrator.core.schema import Checker
 from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header, x_mcp_header_map
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offer, OfferKind, Offers
-from mcp_orchestrator.model.snapshot import NameStyle, ProfileSpec
+from mcp_orchestrator.model.snapshot import BackendSpec, NameStyle, ProfileSpec
 
 _canonical: Final = msgspec.json.Encoder(order="sorted")
 
@@ -37,6 +37,15 @@ def shows(profile: ProfileSpec | None, dotted: str) -> bool:
     if profile.include and not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.include):
         return False
     return not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.exclude)
+
+
+def lets_through(spec: BackendSpec | None, tool: str) -> bool:
+    """Whether the definition of a server lets its tool of this name be seen and called at all."""
+    if spec is None:
+        return True
+    if spec.include is not None and not any(fnmatch.fnmatchcase(tool, glob) for glob in spec.include):
+        return False
+    return not any(fnmatch.fnmatchcase(tool, glob) for glob in spec.exclude)
 
 
 class PreparedTool:
@@ -72,11 +81,21 @@ def _mentions_header(schema: Mapping[str, Any]) -> bool:
 
 
 class Catalog:
-    """Everything one view shows. Lookups answer an offer, a list of rivals, or None."""
+    """Everything one view shows. Lookups answer an offer, a list of rivals, or None.
 
-    def __init__(self, era: Era, profile: ProfileSpec | None, everything: Sequence[Offers]) -> None:
+    `specs` are the definitions of the servers by name, for the tools that these leave out.
+    """
+
+    def __init__(
+        self,
+        era: Era,
+        profile: ProfileSpec | None,
+        everything: Sequence[Offers],
+        specs: Mapping[str, BackendSpec] | None = None,
+    ) -> None:
         self.era = era
         self.profile = profile
+        self._specs = specs or {}
         self.sources: tuple[Offers, ...] = tuple(sorted(everything, key=lambda offers: offers.backend))
         self.backends: tuple[str, ...] = tuple(offers.backend for offers in self.sources)
         self._by_kind: dict[OfferKind, tuple[Offer, ...]] = {
@@ -154,11 +173,17 @@ class Catalog:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         return close[0] if close else None
 
+    def shows_tool(self, backend: str, tool: str) -> bool:
+        """Whether this view shows a server's tool of this name, should there be one."""
+        return lets_through(self._specs.get(backend), tool) and shows(self.profile, f"{backend}.{tool}")
+
     def _visible(self, kind: OfferKind, key: str) -> Iterable[tuple[Offers, str, Mapping[str, Any]]]:
         for source in self.sources:
             for definition in source.of(kind):
                 name = definition.get(key)
-                if isinstance(name, str) and shows(self.profile, f"{source.backend}.{name}"):
+                if not isinstance(name, str) or not shows(self.profile, f"{source.backend}.{name}"):
+                    continue
+                if kind is not OfferKind.TOOL or lets_through(self._specs.get(source.backend), name):
                     yield source, name, definition
 
     def _named(self, kind: OfferKind) -> tuple[Offer, ...]:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.snapshot import EraPolicy
+
+
+def own_session(client: ClientFace | None) -> str | None:
+    """The client session for which a legacy backend session is opened apart, or None to share one.
+
+    A question on a legacy stream does not say whose call it belongs to, so a client that can be asked shares with nobody.
+    """
+    if client is None or client.era is Era.MODERN or not client.may_be_asked:
+        return None
+    return client.session
 
 
 class EraBook:

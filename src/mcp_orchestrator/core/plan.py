@@ -113,11 +113,13 @@ def _listed(offer: Offer, call: Call, prepared: PreparedTool | None) -> _Found:
 
 
 def _only_backend(call: Call, catalog: Catalog, name: str) -> _Found | None:
-    """The view's only server, for names it may know though it does not list them; a profile still hides what it hides."""
+    """The view's only server, for names it may know though it does not list them; what is hidden stays hidden."""
     if len(catalog.backends) != 1:
         return None
     backend = catalog.backends[0]
     own = name.removeprefix(f"{backend}__").removeprefix(f"{backend}.")
+    if call.kind is CallKind.TOOL and not catalog.shows_tool(backend, own):
+        return None
     if call.kind is not CallKind.EXTENSION and not shows(catalog.profile, f"{backend}.{own}"):
         return None
     return _Found(backend, own, None, _ONLY_ONE)

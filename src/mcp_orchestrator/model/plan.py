@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decision. Exactly one of `target` and `refusal` is set."""
+    """The decision. Exactly one of `target` and `refusal` is set; a refusal may be a result that we give ourselves."""
 
     target: Target | None
     refusal: Outcome | None

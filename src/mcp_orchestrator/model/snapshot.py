@@ -61,7 +61,9 @@ class BackendSpec:
 
     Times are seconds, sizes bytes. `env` is what the child gets on top of the allow-list `inherit_env`. Values of
     `env`, `headers`, `args` and `url` that came from a secret reference or from a verbatim block are `Secret`.
-    `where` is `file:line` of the definition (not compared).
+    `include` and `exclude` are the server's own tool names, or globs over them: what is not included (None: everything
+    is) or is excluded can neither be listed nor called. They and `where`, which is `file:line` of the definition, are
+    not compared: the catalog looks at them, the server need not be restarted.
     """
 
     name: str
@@ -79,8 +81,10 @@ class BackendSpec:
     start_timeout: float = 60.0
     idle_stop: float = 600.0
     max_result_bytes: int = 16 * 1024 * 1024
-    max_sessions: int = 16
+    max_sessions: int = 32
     disabled: bool = False
+    include: tuple[str, ...] | None = field(default=None, compare=False)
+    exclude: tuple[str, ...] = field(default=(), compare=False)
     where: str = field(default="", compare=False)
 
 

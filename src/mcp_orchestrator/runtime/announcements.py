@@ -46,6 +46,10 @@ class Announcements:
         """It no longer does."""
         self._subscribed.get(session, set()).discard(uri)
 
+    def others_want(self, session: str, uri: str) -> bool:
+        """Whether any other client session wants to hear of a resource."""
+        return any(uri in uris for other, uris in self._subscribed.items() if other != session)
+
     def session_gone(self, session: str) -> None:
         """A client session ended."""
         self._subscribed.pop(session, None)

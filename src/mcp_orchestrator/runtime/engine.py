@@ -13,7 +13,7 @@ from mcp_orchestrator.core.trace import trace_id
 from mcp_orchestrator.model.call import Call
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.event import Event, EventKind
-from mcp_orchestrator.model.outcome import Failed, FailureKind
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
 from mcp_orchestrator.model.plan import Plan
 from mcp_orchestrator.plugin_api import JournalSink, Port
 from mcp_orchestrator.runtime.run import Run
@@ -25,7 +25,8 @@ _sorted: Final = msgspec.json.Encoder(order="sorted")
 class Engine:
     """Carries runs out. Made inside a running event loop; `stop` ends what is left.
 
-    `clock` is monotonic seconds, `wall` seconds since the epoch, `randomness` gives n random bytes.
+    `clock` is monotonic seconds, `wall` seconds since the epoch, `randomness` gives n random bytes. With `keep` False
+    no events of runs are made (`observe.journal: false`).
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Engine:
         wall: Callable[[], float],
         randomness: Callable[[int], bytes],
         trace: bool,
+        keep: bool = True,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.journal = journal
@@ -45,6 +47,7 @@ class Engine:
         self.now = wall
         self._randomness = randomness
         self._trace = trace
+        self.keep = keep
         self.prefix = randomness(5).hex()
         self._count = 0
         self.runs: dict[str, Run] = {}
@@ -80,7 +83,8 @@ class Engine:
     def _work(self, run: Run, plan: Plan, supervisor: Supervisor | None) -> Coroutine[Any, Any, None]:
         if plan.target is not None and supervisor is not None:
             return run.carry_out(supervisor, plan.target)
-        self.record(EventKind.CALL_REFUSED, run.id, _refused(run.call, plan))
+        if not isinstance(plan.refusal, Completed):
+            self.record(EventKind.CALL_REFUSED, run.id, _refused(run.call, plan))
         text = "nothing was decided"
         return run.finish(plan.refusal or Failed(FailureKind.INTERNAL, INTERNAL_ERROR, text))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from mcp_orchestrator.core import faces, listing
+from mcp_orchestrator.core.eras import own_session
 from mcp_orchestrator.core.plan import plan
+from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.core.wire.versions import LATEST_LEGACY, LATEST_MODERN
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
+from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed
-from mcp_orchestrator.model.plan import Plan
+from mcp_orchestrator.model.plan import Plan, Reason
 from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import ClientEvent, OfferStore, Port, ResourceUpdated, SessionEvent, View
 from mcp_orchestrator.runtime.announcements import Announcements
@@ -21,6 +24,8 @@ from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.generation import Generation
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.supervisor import Supervisor
+
+_OTHERS_LISTEN: Final = Reason("route", "other clients still hear of this resource: the server's subscription stays")
 
 
 class Gateway:
@@ -87,7 +92,9 @@ class Gateway:
         """Plan a call and start its run."""
         generation = self.generation
         decided = self.plan(call)
-        if decided.target is None and generation.waiting:
+        if call.method == "resources/unsubscribe" and self._still_wanted(call):
+            decided = Plan(None, Completed(b"{}", Era.LEGACY), (*decided.reasons, _OTHERS_LISTEN))
+        elif decided.target is None and generation.waiting:
             return self.engine.start_late(call, port, self._plan_when_known)
         supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
         run = self.engine.start(call, decided, port, supervisor)
@@ -146,6 +153,12 @@ class Gateway:
         elif client is not None:
             self.announcements.to_session(client, event)
 
+    async def asked(self, client: str, question: Question) -> Answer:
+        """Put a question to a client outside of any of its calls."""
+        port = self._ports.get(client)
+        answer = await port.ask(question) if port is not None else None
+        return answer or declined(question)
+
     def noted(self, _supervisor: Supervisor, what: str, data: Mapping[str, Any]) -> None:
         """Journal and log."""
         self.engine.record(EventKind(what), None, data)
@@ -165,6 +178,12 @@ class Gateway:
         decided = self.plan(call)
         target = decided.target
         return decided, self.generation.supervisors[target.backend] if target is not None else None
+
+    def _still_wanted(self, call: Call) -> bool:
+        """Whether somebody else hears of this resource through the session that both share."""
+        session = call.client.session
+        shared = session is not None and own_session(call.client) is None
+        return shared and self.announcements.others_want(session or "", call.name)
 
     def _after(self, run: Run, call: Call, session: str) -> None:
         """Note a subscription once the backend has agreed to it."""

@@ -31,7 +31,7 @@ class Generation:
         found = self._catalogs.get((era, profile))
         if found is None:
             spec = self.snapshot.profiles[profile] if profile is not None else None
-            found = Catalog(era, spec, self.sources(era))
+            found = Catalog(era, spec, self.sources(era), self.snapshot.backends)
             self._catalogs[era, profile] = found
         return found
 

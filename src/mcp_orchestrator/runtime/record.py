@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
+from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.plugin_api import SessionEvent
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Hooks(Protocol):
 
     def heard(self, supervisor: Supervisor, client: str | None, event: SessionEvent) -> None:
         """A session said something outside of any call."""
+        ...
+
+    async def asked(self, client: str, question: Question) -> Answer:
+        """A session that is a client's own asks outside of any call; always answered, if need be with a decline."""
         ...
 
     def noted(self, _supervisor: Supervisor, what: str, data: Mapping[str, Any]) -> None:

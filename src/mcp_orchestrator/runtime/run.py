@@ -91,7 +91,8 @@ class Run:
 
     async def carry_out(self, supervisor: Supervisor, target: Target) -> None:
         """The whole of it: never raises, always ends with an outcome that is in the journal before anyone sees it."""
-        self._engine.journal.record(self._opening_event(target))
+        if self._engine.keep:
+            self._engine.journal.record(self._opening_event(target))
         try:
             outcome = await self._within(supervisor, target)
         except asyncio.CancelledError:
@@ -116,6 +117,9 @@ class Run:
         """Record the end, wait until the record is kept, then let the listener see it."""
         self._task = None  # from here on there is nothing left to cancel
         journal = self._engine.journal
+        if not self._engine.keep:
+            self._settle(outcome)
+            return
         journal.record(self._closing_event(outcome))
         try:
             await journal.commit()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.core.backoff import delay
-from mcp_orchestrator.core.eras import EraBook
+from mcp_orchestrator.core.eras import EraBook, own_session
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.errors import BackendError
@@ -90,6 +90,7 @@ class Supervisor:
         self._settle()
         for life in list(self._every_life):
             life.stop.set()
+        self._released.set()
         self._look.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=15)
@@ -145,11 +146,15 @@ class Supervisor:
             return await self._lease_in(era.other, client)
 
     async def _lease_in(self, era: Era, client: ClientFace | None) -> Lease:
-        own = era is Era.LEGACY and client is not None and client.session is not None and client.may_be_asked
-        key = LifeKey(era, client.session if own and client is not None else None)
+        key = LifeKey(era, own_session(client) if era is Era.LEGACY else None)
         life = self._lives.get(key)
-        if life is None or life.state is LifeState.OVER:
-            life = self._begin(key, client)
+        while life is None or life.state is LifeState.OVER:
+            if self._makes_room():
+                life = self._begin(key, client)
+            else:  # every session is in use: wait for one, as long as the call's own time limit allows
+                self._released.clear()
+                await self._released.wait()
+                life = self._lives.get(key)
         life.users += 1
         session = life.session
         if session is not None:
@@ -173,7 +178,6 @@ class Supervisor:
         if left > 0:
             text = f"server '{self.spec.name}' is not available; next try in {left:.1f} s: {self.record.last_error}"
             raise BackendError(FailureKind.UNAVAILABLE, text)
-        self._make_room()
         life = Life(key, asyncio.get_running_loop().create_future(), born=self._clock())
         self._lives[key] = life
         self._every_life.add(life)
@@ -193,15 +197,15 @@ class Supervisor:
         )
         return life
 
-    def _make_room(self) -> None:
-        if len(self._lives) < self.spec.max_sessions:
-            return
+    def _makes_room(self) -> bool:
+        """Whether one more session may be opened; the client session that was idle longest gives way if need be."""
+        if len(self._lives) < self.spec.max_sessions or self._stopping:
+            return True
         idle = [key for key, life in self._lives.items() if key.client is not None and not life.users]
-        if not idle:
-            text = f"server '{self.spec.name}' has all its {self.spec.max_sessions} sessions in use (maxSessions)"
-            raise BackendError(FailureKind.OVERLOADED, text)
-        oldest = min(idle, key=lambda key: self._lives[key].last_used)
-        self._lives.pop(oldest).stop.set()
+        if idle:
+            oldest = min(idle, key=lambda key: self._lives[key].last_used)
+            self._lives.pop(oldest).stop.set()
+        return bool(idle)
 
     def _opening(self, life: Life, client: ClientFace | None) -> Opening:
         key = life.key
@@ -214,6 +218,7 @@ class Supervisor:
             exclusive=own,
             on_event=lambda event: self._on_event(life, event),
             on_stderr=self.stderr.append,
+            on_question=(lambda question: self._hooks.asked(key.client or "", question)) if own else None,
         )
 
     async def _opened(self, key: LifeKey, opening: Opening) -> Session:
@@ -226,7 +231,7 @@ class Supervisor:
         began = self._clock()
         try:
             session = await asyncio.wait_for(
-                self.backend.open(_with_era(opening, None if probe else key.era)), self.spec.start_timeout
+                self.backend.open(dataclasses.replace(opening, era=None if probe else key.era)), self.spec.start_timeout
             )
         except TimeoutError:
             text = f"server '{self.spec.name}' did not answer within {self.spec.start_timeout:g} s of its start"
@@ -362,15 +367,16 @@ class Supervisor:
         except BackendError as error:
             if not self.record.settled:
                 self._failed(error.message)
-            if self.spec.start is StartPolicy.EAGER:
-                await self._again()
+            await self._again()
             return
         lease.release()
 
     async def _again(self) -> None:
-        """Reopen an eager backend, for as long as it takes, with growing pauses."""
+        """Reopen an eager backend, or one that nobody has seen yet, for as long as it takes, with growing pauses."""
         while not self._stopping:
             await asyncio.sleep(max(0.0, self.record.retry_at - self._clock()))
+            if self.spec.start is not StartPolicy.EAGER and self.record.offers:
+                return  # somebody's call has opened it meanwhile
             try:
                 lease = await self.lease(None)
             except BackendError:
@@ -383,7 +389,3 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _with_era(opening: Opening, era: Era | None) -> Opening:
-    return dataclasses.replace(opening, era=era)

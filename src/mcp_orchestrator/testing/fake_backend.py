@@ -52,7 +52,7 @@ class FakeSession:
 
     async def offers(self) -> Offers:
         """What the backend was told to offer."""
-        capabilities = {"tools": {}, "resources": {}, "prompts": {}}
+        capabilities: dict[str, Any] = {"tools": {}, "resources": {}, "prompts": {}}
         return Offers(
             self._backend.name,
             self._era,
@@ -69,7 +69,8 @@ class FakeSession:
         self.invocations.append(invocation)
         playing = asyncio.ensure_future(self._backend.play(invocation, talk))
         try:
-            await asyncio.wait({playing, self.over}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {playing, self.over}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not playing.done():
                 playing.cancel()
