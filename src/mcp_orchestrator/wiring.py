@@ -7,8 +7,9 @@ import getpass
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -42,6 +43,9 @@ SERVER_INFO: Final[Mapping[str, Any]] = {
 WATCH_EVERY: Final = 1.0
 """Seconds between looks at the configuration file's time stamp."""
 
+PRUNE_EVERY: Final = 86400.0
+"""Seconds between two rounds of removing old records from the journal."""
+
 STOP_DRAIN: Final = 10.0
 """Seconds that running calls get to finish where no listener says otherwise."""
 
@@ -73,13 +77,21 @@ class Application:
     """One gateway, from open to close; several can live in one process.
 
     Use it as an async context manager. `persistent` False keeps events in memory and leaves the state file's lock
-    to a gateway that may be running; remembered offers are read from the file all the same.
+    to a gateway that may be running; remembered offers are read from the file all the same. `written` is what the
+    file says where `snapshot` differs from it (an address given on the command line).
     """
 
     def __init__(
-        self, snapshot: Snapshot, *, config_path: Path | None = None, log: Any, persistent: bool = True
+        self,
+        snapshot: Snapshot,
+        *,
+        config_path: Path | None = None,
+        log: Any,
+        persistent: bool = True,
+        written: Snapshot | None = None,
     ) -> None:
         self.snapshot = snapshot
+        self._written = written or snapshot
         self.config_path = config_path
         self.log = log
         self.started_at = time.time()
@@ -88,6 +100,7 @@ class Application:
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._listeners: list[Listener] = []
+        self._prune: Callable[..., Awaitable[int]] | None = None
         self._remembered: dict[tuple[str, str], Offers] = {}
         self._eras: dict[str, Mapping[Era, bool]] = {}
 
@@ -160,6 +173,7 @@ class Application:
         store = SqliteStore(spec.path, spec.durability)
         await store.open()
         self._stack.push_async_callback(store.aclose)
+        self._prune = store.prune
         return store, store if self.snapshot.observe.journal else MemoryStore()
 
     def _make_reaper(self) -> Reaper:
@@ -225,6 +239,7 @@ class Application:
     async def _serve(self, listener: Listener, started: Callable[[str], None], drain: float) -> None:
         serving = asyncio.ensure_future(listener.serve(started))
         stopped = asyncio.ensure_future(self._stopping.wait())
+        pruning = asyncio.ensure_future(self._keep_small())
         try:
             await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
@@ -232,9 +247,21 @@ class Application:
                 await self.engine.stop(0.5)
             await serving
         finally:
-            stopped.cancel()
-            serving.cancel()
-            await asyncio.gather(serving, stopped, return_exceptions=True)
+            for task in (stopped, serving, pruning):
+                task.cancel()
+            await asyncio.gather(serving, stopped, pruning, return_exceptions=True)
+
+    async def _keep_small(self) -> None:
+        """Remove what the journal need not keep any longer, now and once a day, until cancelled."""
+        while self._prune is not None and self.snapshot.storage.retain:
+            try:
+                gone = await self._prune(older_than=time.time() - self.snapshot.storage.retain)
+            except OSError as error:
+                self.log.warning("old records could not be removed from the journal", error=str(error))
+            else:
+                if gone:
+                    self.log.info("old records removed from the journal", events=gone)
+            await asyncio.sleep(PRUNE_EVERY)
 
     async def serve_control(self) -> None:
         """Answer the command line on the control socket, in the background, until the application closes."""
@@ -279,8 +306,9 @@ class Application:
         if loaded.snapshot.digest == self.gateway.generation.snapshot.digest:
             return {"added": [], "removed": [], "changed": [], "kept": sorted(self.gateway.generation.supervisors)}
         summary = await self.reloader.apply(loaded.snapshot)
-        if loaded.snapshot.http != self.snapshot.http or loaded.snapshot.storage != self.snapshot.storage:
-            self.log.warning("changes of listeners and storage take effect at the next start")
+        pending = _needs_restart(self._written, loaded.snapshot)
+        if pending:
+            self.log.warning("these changes take effect at the next start", sections=pending)
         self.log.info("configuration loaded", **summary)
         return summary
 
@@ -298,6 +326,17 @@ class Application:
             "config": str(self.config_path) if self.config_path else None,
             "started_at": self.started_at,
         }
+
+
+def _needs_restart(running: Snapshot, new: Snapshot) -> list[str]:
+    """The sections whose changes a running gateway cannot take up."""
+    sections = {
+        "listeners": running.http != new.http,
+        "storage": running.storage != new.storage,
+        "observe": replace(running.observe, validate=new.observe.validate) != new.observe,
+        "questions": running.question_expiry != new.question_expiry,
+    }
+    return [name for name, differs in sections.items() if differs]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

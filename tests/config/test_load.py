@@ -163,7 +163,7 @@ TRIGGERS = {
     "C041": "mcpServers: {a b: {command: x}, a+b: {command: x}}",
     "C042": "mcpServers: {s: {}}",
     "C043": "mcpServers: {s: {command: x, type: http}}",
-    "C044": "mcpServers: {s: {command: x, excludeTools: [y]}}",
+    "C044": "mcpServers: {s: {command: x, envFile: .env}}",
     "C045": "mcpServers: {s: {command: x, timeout: 2000}}",
     "C046": "mcpServers: {s: {url: 'file:///x'}}",
     "C047": "mcpServers: {s: {url: 'http://h/', headers: {Content-Length: 1}}}",

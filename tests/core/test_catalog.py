@@ -1,10 +1,11 @@
 """Many servers read as one catalog: named, ordered, filtered, and looked up by table."""
 
+from catalogs import catalog, offers, tool
+
 from mcp_orchestrator.core.catalog import Catalog, lets_through, pin, shows
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.snapshot import BackendSpec, NameStyle, ProfileSpec, TransportKind
-from catalogs import catalog, offers, tool
 
 
 def names(made, kind=OfferKind.TOOL):

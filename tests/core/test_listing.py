@@ -1,11 +1,12 @@
 """Lists are paged, stable and encoded once."""
 
+from catalogs import catalog, offers, tool
+
 from mcp_orchestrator.core.listing import page
 from mcp_orchestrator.core.wire.jsonrpc import decode
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Failed
-from catalogs import catalog, offers, tool
 
 
 def walk(made, size):

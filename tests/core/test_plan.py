@@ -1,10 +1,12 @@
 """Every call is decided in one place, with reasons."""
 
+from catalogs import LEGACY, call, catalog, offers, tool
+
+from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.plan import Rules, plan
 from mcp_orchestrator.model.call import CallKind, Era
 from mcp_orchestrator.model.outcome import Failed, FailureKind, ToolRefusal
-from mcp_orchestrator.model.snapshot import ProfileSpec
-from catalogs import LEGACY, call, catalog, offers, tool
+from mcp_orchestrator.model.snapshot import BackendSpec, ProfileSpec, TransportKind
 
 TWO = (offers("files", tool("read", path={"type": "string"})), offers("git", tool("status"), tool("read")))
 
@@ -53,6 +55,14 @@ def test_a_profile_hides_from_calls_what_it_hides_from_lists():
     for name in ("only__b", "b", "only.b"):
         decided = decide(call(name), made)
         assert decided.target is None, name
+
+
+def test_what_a_definition_leaves_out_cannot_be_called_even_where_it_is_the_only_server():
+    left_out = {"only": BackendSpec("only", TransportKind.STDIO, exclude=("b", "secret_*"))}
+    made = Catalog(Era.MODERN, None, [offers("only", tool("a"), tool("b"))], left_out)
+    for name in ("only__b", "b", "only.b", "secret_door"):
+        assert decide(call(name), made).target is None, name
+    assert decide(call("not_listed"), made).target.name == "not_listed"
 
 
 def test_a_timeout_of_the_call_can_only_shorten_the_servers():

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from engines import FakeBackend, whole
+
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.runtime.actions import Actions
 

@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-
 from engines import Ear, FakeBackend, tool_call, whole
+
 from mcp_orchestrator.model.outcome import FailureKind
 
 pytestmark = pytest.mark.anyio

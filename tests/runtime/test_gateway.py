@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-
 from engines import MODERN, QUIET, Ear, FakeBackend, Whole, asking, tool_call, whole
+
 from mcp_orchestrator.core.wire.jsonrpc import decode
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
@@ -14,7 +14,10 @@ from mcp_orchestrator.testing.fake_backend import tool
 pytestmark = pytest.mark.anyio
 
 
-async def names(made, view=View(Era.MODERN)):
+MODERN_VIEW = View(Era.MODERN)
+
+
+async def names(made, view=MODERN_VIEW):
     return [entry["name"] for entry in decode(await made.gateway.listing(view, OfferKind.TOOL, None))["tools"]]
 
 
@@ -130,6 +133,23 @@ async def test_one_client_may_stop_hearing_of_a_resource_without_silencing_the_o
         await ask("resources/unsubscribe", "s2")
         sent = [invocation.method for invocation in backend.sessions[0].invocations]
         assert sent.count("resources/unsubscribe") == 1
+
+
+async def test_a_subscription_that_nobody_hears_any_more_is_withdrawn_from_the_shared_session(tmp_path):
+    backend = FakeBackend("one", speaks=(Era.MODERN,))
+    backend.resources.append({"uri": "memo://a", "name": "a"})
+    async with whole(tmp_path, backend) as made:
+        for session in ("listen-1", "listen-2"):
+            client = ClientFace(Era.MODERN, "2026-07-28", {"elicitation": {}}, session=session)
+            call = Call(CallKind.SUBSCRIPTION, "resources/subscribe", "memo://a", {"uri": "memo://a"}, {}, client)
+            await made.gateway.start(call, Ear()).outcome()
+            await made.gateway.settle_down()
+        assert len(backend.sessions) == 1
+        for session, withdrawn in (("listen-1", 0), ("listen-2", 1)):
+            made.gateway.session_closed(session)
+            await made.gateway.settle_down()
+            sent = [invocation.method for invocation in backend.sessions[0].invocations]
+            assert sent.count("resources/unsubscribe") == withdrawn
 
 
 async def test_a_client_session_that_ends_takes_its_backend_sessions_along(tmp_path):

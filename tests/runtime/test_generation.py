@@ -1,8 +1,8 @@
 """A generation shows each client the offers of its own era where there are any."""
 
 import pytest
-
 from engines import FakeBackend, Whole, whole
+
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.testing.fake_backend import tool

@@ -1,8 +1,8 @@
 """A modern backend asks a legacy client through us, in rounds."""
 
 import pytest
-
 from engines import MODERN, Ear, FakeBackend, asking, whole
+
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.conversation import Answer, Question

@@ -1,9 +1,11 @@
 """A new configuration opens the new before it closes the old, and tells clients once."""
 
+import dataclasses
+
 import anyio
 import pytest
+from engines import Ear, FakeBackend, snapshot, spec, tool_call, whole
 
-from engines import MODERN, Ear, FakeBackend, snapshot, spec, tool_call, whole
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Completed
@@ -77,3 +79,31 @@ async def test_a_removed_backend_is_gone_from_the_catalog(tmp_path):
         catalog = made.gateway.generation.catalog(Era.MODERN, None)
         assert catalog.backends == ("one",)
         assert "config.loaded" in made.journal.kinds()
+
+
+async def test_a_client_of_a_profile_that_was_removed_sees_nothing_and_is_told(tmp_path):
+    async with whole(tmp_path, FakeBackend("one")) as made:
+        heard = []
+        made.gateway.watch(View(Era.MODERN, "narrow"), None, heard.append)
+        with_profile = made.gateway.generation.snapshot
+        await reloader(made).apply(dataclasses.replace(with_profile, profiles={}))
+        await anyio.wait_all_tasks_blocked()
+        assert ListChanged(OfferKind.TOOL) in heard
+        catalog = made.gateway.generation.catalog(Era.MODERN, "narrow")
+        assert (catalog.sources, catalog.offers(OfferKind.TOOL)) == ((), ())
+        heard.clear()
+        await reloader(made).apply(with_profile)
+        await anyio.wait_all_tasks_blocked()
+        assert ListChanged(OfferKind.TOOL) in heard
+
+
+async def test_a_tool_that_a_definition_leaves_out_goes_from_the_list_without_a_restart(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        old = made.gateway.generation.snapshot
+        left_out = {"one": dataclasses.replace(old.backends["one"], exclude=("echo",))}
+        summary = await reloader(made).apply(dataclasses.replace(old, backends=left_out))
+        assert summary["kept"] == ["one"]
+        assert made.gateway.generation.catalog(Era.MODERN, None).tool("one__echo") is None
+        assert (await made.call("one__echo")).kind.value == "unknown_name"
+        assert len(backend.sessions) == 1

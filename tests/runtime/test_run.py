@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-
 from engines import MODERN, Ear, FakeBackend, asking, spec, tool_call, whole
+
 from mcp_orchestrator.core.wire.jsonrpc import decode
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.conversation import Answer, Question
@@ -187,3 +187,32 @@ async def test_a_timeout_before_anything_was_sent_says_so(tmp_path):
         assert "nothing was sent" in outcome.message
         assert outcome.retryable
         backend.gate.set()
+
+
+async def test_progress_begins_the_time_limit_anew_but_not_for_ever(tmp_path):
+    steps = []
+
+    async def slow(_invocation, talk):
+        while True:
+            await anyio.sleep(0.03)
+            steps.append(1)
+            talk.progress({"progress": len(steps)})
+
+    async with whole(tmp_path, FakeBackend("one", play=slow), specs=[spec("one", timeout=0.1)]) as made:
+        outcome = await made.call("one__echo")
+        assert outcome.kind is FailureKind.TIMEOUT
+        assert len(steps) > 6  # twice the limit and more, though the limit is a tenth of a second
+
+
+async def test_the_clock_stands_still_while_a_person_is_asked(tmp_path):
+    class Slow(Ear):
+        async def ask(self, question):
+            await anyio.sleep(0.3)
+            return Answer({"action": "accept"})
+
+    async def ask(_invocation, talk):
+        await talk.ask(Question("elicitation/create", {"message": "?"}))
+        return Completed(b"{}", Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=ask), specs=[spec("one", timeout=0.1)]) as made:
+        assert isinstance(await made.call("one__echo", asking("a"), Slow()), Completed)

@@ -1,18 +1,19 @@
 """A supervisor keeps one backend usable: era, sessions, restarts, offers."""
 
 import anyio
+import anyio.lowlevel
 import pytest
-
 from engines import MODERN, QUIET, Ear, FakeBackend, Whole, asking, spec, whole
+
 from mcp_orchestrator.model.call import Era
-from mcp_orchestrator.model.catalog import OfferKind
+from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import Completed, FailureKind
 from mcp_orchestrator.model.snapshot import EraPolicy, StartPolicy
 from mcp_orchestrator.plugin_api import ListChanged, View
 from mcp_orchestrator.runtime.record import State
-from mcp_orchestrator.testing.fake_backend import tool
+from mcp_orchestrator.testing.fake_backend import echo, tool
 
 pytestmark = pytest.mark.anyio
 BOTH = (Era.MODERN, Era.LEGACY)
@@ -180,7 +181,7 @@ async def test_a_backend_that_was_down_at_the_start_is_looked_for_until_it_is_se
         made.clock.advance(60)
         with anyio.fail_after(5):
             while not made.supervisor("one").record.offers:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
 
 async def test_a_question_outside_of_any_call_reaches_the_client_whose_session_it_is(tmp_path):
@@ -221,3 +222,47 @@ async def test_a_backend_that_does_not_open_in_time_is_unavailable(tmp_path):
     backend.gate = anyio.Event()
     async with whole(tmp_path, backend, specs=[spec("one", start_timeout=0.05)]) as made:
         assert "did not answer within" in made.supervisor("one").record.last_error
+
+
+async def test_a_session_that_does_not_answer_a_ping_after_a_timeout_is_replaced(tmp_path, monkeypatch):
+    async def silent(_invocation, _talk):
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr("mcp_orchestrator.runtime.supervisor.PING_SECONDS", 0.05)
+    backend = FakeBackend("one", play=silent)
+    async with whole(tmp_path, backend, specs=[spec("one", timeout=0.05)]) as made:
+        assert (await made.call("one__echo")).kind is FailureKind.TIMEOUT
+        with anyio.fail_after(2):
+            await backend.sessions[0].wait_closed()
+        assert "no answer to a ping" in made.supervisor("one").record.last_error
+        assert [invocation.method for invocation in backend.sessions[0].invocations] == ["tools/call", "ping"]
+        backend.play = echo
+        assert isinstance(await made.call("one__echo"), Completed)
+
+
+async def test_a_slow_tool_of_a_server_that_answers_pings_costs_nobody_the_session(tmp_path):
+    async def slow(invocation, _talk):
+        if invocation.method == "tools/call":
+            await anyio.sleep_forever()
+        return Completed(b"{}", Era.LEGACY)
+
+    backend = FakeBackend("one", play=slow)
+    async with whole(tmp_path, backend, specs=[spec("one", timeout=0.05)]) as made:
+        await made.call("one__echo")
+        await anyio.wait_all_tasks_blocked()
+        assert not backend.sessions[0].closed
+
+
+async def test_remembered_offers_are_looked_at_anew_when_a_client_looks_at_the_catalog(tmp_path):
+    backend = FakeBackend("one")
+    made = Whole(tmp_path, backend)
+    made.supervisor("one").remember({Era.LEGACY: Offers("one", Era.LEGACY, "", tools=(tool("old"),))}, {})
+    made.supervisor("one").start()
+    await anyio.wait_all_tasks_blocked()
+    assert not backend.sessions
+    for names in (b"one__old", b"one__echo"):
+        assert names in await made.gateway.listing(View(Era.LEGACY), OfferKind.TOOL, None)
+        await made.gateway.settle_down()
+        await anyio.wait_all_tasks_blocked()
+    assert len(backend.sessions) == 1
+    await made.stop()

@@ -8,14 +8,16 @@ from typing import Any
 
 import click
 
+from mcp_orchestrator.cli.actor import Actor
 from mcp_orchestrator.cli.exits import Exit
 from mcp_orchestrator.cli.loading import require
-from mcp_orchestrator.cli.options import config_option, format_option, printer
+from mcp_orchestrator.cli.options import config_before, config_option, format_option, printer
 from mcp_orchestrator.cli.printing import Printer, Style, safe, safe_line
-from mcp_orchestrator.cli.reach import Actor, act, act_on_running
+from mcp_orchestrator.cli.reach import act, act_on_running
 
 
 @click.group("backends")
+@config_before
 @format_option
 def command() -> None:
     """List, show and restart backends."""

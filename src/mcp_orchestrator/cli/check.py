@@ -5,20 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from mcp_orchestrator.cli.exits import Exit
 from mcp_orchestrator.cli.loading import ERROR, Loading, look, show
-from mcp_orchestrator.cli.options import format_option, printer
+from mcp_orchestrator.cli.options import config_option, format_option, printer
 from mcp_orchestrator.cli.printing import safe
 
 
 @click.command("check")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="The configuration, like FILE without the option.",
-)
+@config_option
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @format_option
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -28,7 +24,8 @@ def command(config: Path | None, file: Path | None, strict: bool) -> int:
     Every problem is shown at once, with its place, an excerpt and how to mend it. Exit code 2 when the file would be
     refused.
     """
-    if config is not None and file is not None and config != file:
+    here = click.get_current_context().get_parameter_source("config") is ParameterSource.COMMANDLINE
+    if here and file is not None and config != file:
         raise click.UsageError("name the file once: as FILE or with --config", click.get_current_context())
     out = printer()
     loading = look(file or config)

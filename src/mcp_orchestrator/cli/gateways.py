@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from mcp_orchestrator.cli.actor import Found, Work
 from mcp_orchestrator.cli.exits import Ended, Exit, of_failure
 from mcp_orchestrator.cli.loading import Configuration
 from mcp_orchestrator.cli.printing import Printer, safe_line
-from mcp_orchestrator.cli.reach import Found, Work
 from mcp_orchestrator.listeners.control import (
     ActionError,
     GatewayCard,

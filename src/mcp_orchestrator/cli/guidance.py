@@ -21,7 +21,7 @@ def next_steps(url: str, config: Path) -> dict[str, str]:
         "Claude Code": f"claude mcp add --transport http {NAME} {url}",
         "Cursor (~/.cursor/mcp.json)": _block({"url": url}),
         "Claude Desktop (claude_desktop_config.json)": _block(over_stdio),
-        "Try it here": f"mcp-orchestrator tools list --config {_word(config)}",
+        "Try it here": f"{typed_command()} tools list --config {_word(config)}",
     }
 
 
@@ -31,6 +31,17 @@ def as_lines(steps: Mapping[str, str]) -> list[str]:
     for client, step in steps.items():
         lines += [f"  {client}:", *(f"    {line}" for line in step.splitlines())]
     return lines
+
+
+def typed_command() -> str:
+    """How this program is called in a terminal of the same person, in the same directory."""
+    typed = sys.argv[0]
+    if Path(typed).name != "mcp-orchestrator":
+        return "mcp-orchestrator"
+    if not Path(typed).is_absolute():
+        return _word(Path(typed))
+    found = shutil.which("mcp-orchestrator")
+    return "mcp-orchestrator" if found is not None and Path(found) == Path(typed) else _word(Path(typed))
 
 
 def own_command() -> Sequence[str]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from mcp_orchestrator.cli.exits import Ended, Exit
-from mcp_orchestrator.cli.options import format_option
+from mcp_orchestrator.cli.options import config_before, format_option
 from mcp_orchestrator.cli.printing import Format, Printer
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -121,6 +121,7 @@ class Commands(click.Group):
     epilog="Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 sign-in needed, 4 unreachable, "
     "5 the tool failed, 6 refused by policy or budget, 7 a person must answer.",
 )
+@config_before
 @format_option
 def commands() -> None:
     """One MCP endpoint above all MCP servers and agents.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from mcp_orchestrator.cli.printing import Format, Printer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_CONFIG: Final = "mcp_orchestrator.config"
 
 
 def printer() -> Printer:
@@ -39,13 +41,34 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
+def _given_before(context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    """The file named here, else the one that was named before the command's name."""
+    if value is not None:
+        context.meta[_CONFIG] = value
+    named: Path | None = context.meta.get(_CONFIG)
+    return named
+
+
 def config_option(command: Command) -> Command:
     """`--config FILE`; the parameter `config` is None when the usual places are to be searched."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
+        callback=_given_before,
         help="The configuration (default: ./orchestrator.yaml, then the user's configuration directory).",
+    )(command)
+
+
+def config_before(command: Command) -> Command:
+    """`--config FILE` before the name of a command; the command's own one counts more."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        callback=_given_before,
+        expose_value=False,
+        help="The configuration, for the command that follows.",
     )(command)
 
 

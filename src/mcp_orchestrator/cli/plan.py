@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_orchestrator.cli import arguments
+from mcp_orchestrator.cli.actor import Actor
 from mcp_orchestrator.cli.exits import Ended, Exit, bad_usage, of_failure
 from mcp_orchestrator.cli.loading import Configuration, require
 from mcp_orchestrator.cli.options import config_option, format_option, printer, profile_option
 from mcp_orchestrator.cli.printing import Printer, Style, safe_line
-from mcp_orchestrator.cli.reach import Actor, act, act_on_running, is_running
+from mcp_orchestrator.cli.reach import act, act_on_running, is_running
 from mcp_orchestrator.cli.reasons import reason_lines
 from mcp_orchestrator.model.snapshot import Snapshot, StartPolicy
 

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
-
+from mcp_orchestrator.cli.actor import Found, Work
 from mcp_orchestrator.cli.loading import Configuration
 from mcp_orchestrator.cli.printing import Printer
-
-Found = TypeVar("Found")
-
-
-class Actor(Protocol):
-    """Carries out actions by name; `running` tells whether that happens in a gateway that was there before."""
-
-    @property
-    def running(self) -> bool:
-        """True for the gateway that is running, False for one of our own."""
-        ...
-
-    async def ask(self, action: str, args: dict[str, Any]) -> Any:
-        """The answer of one action, plain JSON. Raises Ended with the exit code that a failure means."""
-        ...
-
-
-Work = Callable[[Actor], Coroutine[Any, Any, Found]]
 
 
 def act(configuration: Configuration, out: Printer, work: Work[Found], *, journal: bool = False) -> Found:

@@ -11,7 +11,7 @@ import click
 
 from mcp_orchestrator.cli.exits import Ended, Exit, bad_usage
 from mcp_orchestrator.cli.loading import require
-from mcp_orchestrator.cli.options import config_option, format_option, printer
+from mcp_orchestrator.cli.options import config_before, config_option, format_option, printer
 from mcp_orchestrator.cli.printing import Printer, Style, safe_json, safe_line
 from mcp_orchestrator.cli.reasons import reason_lines
 
@@ -22,6 +22,7 @@ STATUSES = ("running", "completed", "failed", "cancelled", "refused", "lost")
 
 
 @click.group("runs")
+@config_before
 @format_option
 def command() -> None:
     """List and show runs from the journal."""

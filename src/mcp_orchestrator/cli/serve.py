@@ -13,6 +13,7 @@ from mcp_orchestrator.cli.exits import Ended, Exit
 from mcp_orchestrator.cli.loading import Configuration, require
 from mcp_orchestrator.cli.options import config_option, format_option, printer, profile_option
 from mcp_orchestrator.cli.printing import Printer
+from mcp_orchestrator.model.snapshot import HttpSpec
 
 
 @click.command("serve")
@@ -32,7 +33,8 @@ def command(stdio: bool, port: int | None, host: str | None, config: Path | None
     out = printer()
     if stdio and (port is not None or host is not None):
         raise click.UsageError("--port and --host are for HTTP: leave --stdio out", click.get_current_context())
-    configuration = _placed(require(config, out, warn=True), host, port)
+    configuration = require(config, out, warn=True)
+    http = _placed(configuration.snapshot.http, host, port)
     profiles = configuration.snapshot.profiles
     if profile is not None and profile not in profiles:
         known = ", ".join(profiles) or "none"
@@ -40,33 +42,31 @@ def command(stdio: bool, port: int | None, host: str | None, config: Path | None
     if stdio and sys.stdin.isatty():
         out.note("This speaks MCP on stdin and stdout. For a server that clients reach over HTTP, leave --stdio out.")
     try:
-        _run(configuration, out, profile, stdio=stdio)
+        _run(configuration, out, profile, http, stdio=stdio)
     except OSError as error:
-        raise _not_started(error, configuration) from error
+        raise _not_started(error, http) from error
     return Exit.DONE
 
 
-def _run(configuration: Configuration, out: Printer, profile: str | None, *, stdio: bool) -> None:
+def _run(configuration: Configuration, out: Printer, profile: str | None, http: HttpSpec, *, stdio: bool) -> None:
     from mcp_orchestrator.cli.serving import Service  # noqa: PLC0415 - help must not pay for the engine
     from mcp_orchestrator.wiring import run  # noqa: PLC0415 - likewise
 
-    service = Service(configuration, out, profile)
+    service = Service(configuration, out, profile, http)
     run(service.stdio if stdio else service.http)
 
 
-def _placed(configuration: Configuration, host: str | None, port: int | None) -> Configuration:
-    """The configuration with the address of the command line in place of its own."""
-    http = configuration.snapshot.http
+def _placed(http: HttpSpec, host: str | None, port: int | None) -> HttpSpec:
+    """The listener with the address of the command line in place of the configuration's."""
     if host is not None:
         http = dataclasses.replace(http, host=host)
     if port is not None:
         http = dataclasses.replace(http, port=port)
-    return dataclasses.replace(configuration, snapshot=dataclasses.replace(configuration.snapshot, http=http))
+    return http
 
 
-def _not_started(error: OSError, configuration: Configuration) -> Ended:
+def _not_started(error: OSError, http: HttpSpec) -> Ended:
     """Why the gateway could not start, with what to do about it."""
-    http = configuration.snapshot.http
     where = f"{http.host}:{http.port}"
     match error.errno:
         case errno.EADDRINUSE:

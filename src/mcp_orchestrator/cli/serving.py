@@ -6,12 +6,14 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import Any, Final
 
 from mcp_orchestrator.cli import guidance
 from mcp_orchestrator.cli.loading import Configuration
 from mcp_orchestrator.cli.printing import Printer, Style, safe, safe_line, table
 from mcp_orchestrator.cli.tuning import tune
+from mcp_orchestrator.model.snapshot import HttpSpec
 from mcp_orchestrator.observe.logging import make_logger, route_standard_logging
 from mcp_orchestrator.wiring import Application
 
@@ -22,10 +24,16 @@ _LOOK_EVERY: Final = 0.1
 
 
 class Service:
-    """Serves one configuration until a signal ends it. Everything is told on standard error."""
+    """Serves one configuration until a signal ends it. Everything is told on standard error.
 
-    def __init__(self, configuration: Configuration, out: Printer, profile: str | None) -> None:
+    `http` is the address to serve at in place of the configuration's own.
+    """
+
+    def __init__(
+        self, configuration: Configuration, out: Printer, profile: str | None, http: HttpSpec | None = None
+    ) -> None:
         self._configuration = configuration
+        self._http = http or configuration.snapshot.http
         self._out = out
         self._profile = profile
         self._ending = False
@@ -61,7 +69,8 @@ class Service:
         log = make_logger(snapshot.observe.log_level, self._log_format(), sys.stderr)
         route_standard_logging(log)
         path = self._configuration.path.absolute()
-        return Application(snapshot, config_path=path, log=log)
+        placed = replace(snapshot, http=self._http)
+        return Application(placed, config_path=path, log=log, written=snapshot)
 
     def _log_format(self) -> str:
         return "json" if self._out.json else self._configuration.snapshot.observe.log_format

@@ -9,16 +9,18 @@ from typing import Any, Final
 import click
 
 from mcp_orchestrator.cli import arguments, results
+from mcp_orchestrator.cli.actor import Actor
 from mcp_orchestrator.cli.exits import Ended, Exit
 from mcp_orchestrator.cli.loading import require
-from mcp_orchestrator.cli.options import config_option, format_option, printer, profile_option
+from mcp_orchestrator.cli.options import config_before, config_option, format_option, printer, profile_option
 from mcp_orchestrator.cli.printing import Printer, Style, safe, safe_json, safe_line
-from mcp_orchestrator.cli.reach import Actor, act
+from mcp_orchestrator.cli.reach import act
 
 _PIN_SHOWN: Final = 16
 
 
 @click.group("tools")
+@config_before
 @format_option
 def command() -> None:
     """List, show and call tools.

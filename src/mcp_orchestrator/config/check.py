@@ -230,7 +230,7 @@ def _quantity(shape: Flag | Whole | Duration | Size, meant: Any) -> float | None
         case Whole():
             return meant if isinstance(meant, int) and not isinstance(meant, bool) else None
         case Duration():
-            return parse_duration(meant)
+            return 0.0 if shape.endless and meant == shape.endless else parse_duration(meant)
         case Size():
             return parse_size(meant)
         case _:
@@ -260,7 +260,7 @@ def _expected(shape: Text | Flag | Whole | Duration | Size | Choice) -> str:
         case Whole():
             return "a whole number"
         case Duration():
-            return "a duration such as 30s or a number of seconds"
+            return f"a duration such as 30s or a number of seconds{f', or {shape.endless}' if shape.endless else ''}"
         case Size():
             return "a size such as 16MiB or a number of bytes"
         case Choice():

@@ -56,7 +56,9 @@ def compare(old: Snapshot, new: Snapshot) -> Changes:
 
 
 def _filters(specs: Mapping[str, BackendSpec]) -> set[tuple[str, tuple[str, ...] | None, tuple[str, ...]]]:
-    return {(name, spec.include, spec.exclude) for name, spec in specs.items() if spec.include is not None or spec.exclude}
+    return {
+        (name, spec.include, spec.exclude) for name, spec in specs.items() if spec.include is not None or spec.exclude
+    }
 
 
 def _limits(snapshot: Snapshot) -> tuple[int, float, float]:

@@ -144,7 +144,8 @@ class _Compiler:
     def storage(self) -> StorageSpec:
         values = self.checked.get("storage", {})
         durability = Durability(values.get("durability", Durability.NORMAL))
-        return StorageSpec(self._storage_path(values.get("url")), durability)
+        more = {"retain": values["retain"]} if "retain" in values else {}
+        return StorageSpec(self._storage_path(values.get("url")), durability, **more)
 
     def _storage_path(self, url: str | None) -> Path:
         default = data_directory(self.references.environ) / "state.db"

@@ -99,7 +99,8 @@ def _scalar(shape: Text | Flag | Whole | Duration | Size | Choice) -> dict[str, 
             return {"anyOf": [{"type": "integer", **_limits(shape.least, shape.most)}, _REFERENCE]}
         case Duration():
             number = {"type": "number", **_limits(shape.least, shape.most)}
-            return {"anyOf": [number, {"type": "string", "pattern": DURATION_PATTERN}, _REFERENCE]}
+            words = [{"const": shape.endless}] if shape.endless else []
+            return {"anyOf": [number, {"type": "string", "pattern": DURATION_PATTERN}, *words, _REFERENCE]}
         case Size():
             number = {"type": "integer", **_limits(shape.least, shape.most)}
             return {"anyOf": [number, {"type": "string", "pattern": SIZE_PATTERN}, _REFERENCE]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from mcp_orchestrator.config.shape import (
@@ -27,6 +28,7 @@ from mcp_orchestrator.model.snapshot import (
     NameStyle,
     ObserveSpec,
     StartPolicy,
+    StorageSpec,
     TransportKind,
 )
 
@@ -53,6 +55,7 @@ _GLOB = Text(r"\S.*", "a pattern over SERVER.NAME, such as files.read_*")
 _backend = BackendSpec("", TransportKind.STDIO)
 _http = HttpSpec()
 _observe = ObserveSpec()
+_storage = StorageSpec(Path())
 
 BACKEND = Record(
     (
@@ -251,6 +254,15 @@ ROOT = Record(
                         "loss, at the price of a disk flush.",
                         str(Durability.NORMAL),
                     ),
+                    Field(
+                        "retain",
+                        Duration(0, 100 * 366 * 86400.0, "forever"),
+                        "For how long the journal is kept. What is older is removed when the gateway starts to serve "
+                        "and once a day after that; what is left can still be verified. `forever` (or 0) keeps "
+                        "everything.",
+                        _storage.retain,
+                        "30d",
+                    ),
                 )
             ),
             "Where state is kept.",
@@ -323,7 +335,7 @@ SERVER_KEYS: Final = (
     ServerKey("enabledTools", "read", "Another spelling of `includeTools`."),
     ServerKey("enabled_tools", "read", "Another spelling of `includeTools` (Codex)."),
     ServerKey("allowedTools", "read", "Another spelling of `includeTools`."),
-    ServerKey("tools", "read", "Another spelling of `includeTools` (GitHub Copilot); `[\"*\"]` is all."),
+    ServerKey("tools", "read", 'Another spelling of `includeTools` (GitHub Copilot); `["*"]` is all.'),
     ServerKey("excludeTools", "read", "Tools of this server that can be neither seen nor called, whatever `includeTools` "
               "says: a list of its own names, or patterns."),
     ServerKey("disabledTools", "read", "Another spelling of `excludeTools` (Roo Code)."),

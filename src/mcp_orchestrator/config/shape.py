@@ -33,10 +33,11 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Seconds, or text such as `10m`; from `least` to `most` seconds."""
+    """Seconds, or text such as `10m`; from `least` to `most` seconds. `endless` is a word that stands for 0."""
 
     least: float = 0.0
     most: float = 366 * 86400.0
+    endless: str = ""
 
 
 @dataclass(frozen=True, slots=True)

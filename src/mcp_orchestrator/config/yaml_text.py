@@ -87,6 +87,8 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> MalformedError:
         place = Place(last, len(lines[last - 1]) + 1)
     rest = lines[place.line - 1][place.column - 1 :] if place.line <= len(lines) else ""
     message = error.problem or "malformed"
+    if "nesting depth" in message:  # libyaml 0.2.6 reads ahead and gives up at 1000 levels, before we have counted 40
+        return _too_deep(place)
     if error.context and error.context_mark:
         message = f"{message} ({error.context} of line {error.context_mark.line + 1})"
     fix = ""

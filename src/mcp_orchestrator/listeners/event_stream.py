@@ -17,6 +17,7 @@ PING_SECONDS: Final = 15.0
 BACKLOG_FRAMES: Final = 1024
 BACKLOG_BYTES: Final = 8 * 1024 * 1024
 _PING: Final = b": ping\n\n"
+_NOT_COPIED: Final = 64 * 1024
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -86,9 +87,13 @@ class EventStream:
 
     def end(self, *messages: bytes) -> None:
         """Take no more; the stream closes once the backlog and these last messages are written."""
+        self.close(*(encode_event(message) for message in messages))
+
+    def close(self, *frames: bytes) -> None:
+        """Like `end`, with frames: the last ones are never lost to a full backlog."""
         if self._ended:
             return
-        self._backlog.extend(encode_event(message) for message in messages)
+        self._backlog.extend(frames)
         self._ended = True
         self._timer.cancel()
         self._wake()
@@ -139,6 +144,21 @@ class EventStream:
             self.abandon()
         finally:
             self._writer = None
+
+
+async def send_event(send: Send, encoded_id: bytes, member: bytes, headers: Headers = ()) -> None:
+    """A reply that is one event, the response around `member`; all in one write unless it is large."""
+    if b"\n" in member or b"\r" in member:
+        member = member.replace(b"\r", b" ").replace(b"\n", b" ")  # white space between tokens: strings escape it
+    opening = b'event: message\ndata: {"jsonrpc":"2.0","id":%b,' % encoded_id
+    length = (b"content-length", b"%d" % (len(opening) + len(member) + 3))
+    await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, length, *headers]})
+    if len(member) < _NOT_COPIED:
+        await send({"type": "http.response.body", "body": b"%b%b}\n\n" % (opening, member)})
+        return
+    await send({"type": "http.response.body", "body": opening, "more_body": True})
+    await send({"type": "http.response.body", "body": member, "more_body": True})
+    await send({"type": "http.response.body", "body": b"}\n\n"})
 
 
 async def until_gone(receive: Receive) -> None:

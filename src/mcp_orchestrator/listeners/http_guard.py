@@ -123,6 +123,11 @@ class Guard:
                 self._accepts[value] = known
         return known
 
+    def wants_events(self, headers: HeaderMap) -> bool:
+        """Whether the client names event streams among what it reads: a mere `*/*` is answered in plain JSON."""
+        value = headers.get(b"accept", b"")
+        return b"text/event-stream" in value or b"text/event-stream" in value.lower()
+
     async def read_json(self, exchange: Exchange) -> Any:
         """The decoded body, or a `Rejection`."""
         body = await self._read_body(exchange)

@@ -130,10 +130,11 @@ class Durability(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StorageSpec:
-    """Where state lives. `path` is the SQLite file."""
+    """Where state lives. `path` is the SQLite file; `retain` is for how many seconds the journal is kept, 0 for ever."""
 
     path: Path
     durability: Durability = Durability.NORMAL
+    retain: float = 90 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
 from mcp_orchestrator.model.catalog import Offer, OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, Outcome, ToolRefusal
-from mcp_orchestrator.runtime.gateway import Gateway, plain_client
+from mcp_orchestrator.runtime.gateway import Gateway
+from mcp_orchestrator.runtime.lives import plain_client
 from mcp_orchestrator.runtime.supervisor import Supervisor
 
 Action = Callable[[dict[str, Any]], Awaitable[Any]]

@@ -50,9 +50,10 @@ class Announcements:
         """Whether any other client session wants to hear of a resource."""
         return any(uri in uris for other, uris in self._subscribed.items() if other != session)
 
-    def session_gone(self, session: str) -> None:
-        """A client session ended."""
-        self._subscribed.pop(session, None)
+    def session_gone(self, session: str) -> list[str]:
+        """A client session ended; returns the resources that nobody wants to hear of any more."""
+        uris = self._subscribed.pop(session, set())
+        return sorted(uri for uri in uris if not self.others_want(session, uri))
 
     def resource_updated(self, event: ResourceUpdated, only: str | None) -> None:
         """Tell the sessions that subscribed, or the one session whose own backend session said it.

@@ -10,8 +10,7 @@ from mcp_orchestrator.core import faces, listing
 from mcp_orchestrator.core.eras import own_session
 from mcp_orchestrator.core.plan import plan
 from mcp_orchestrator.core.translate.questions import declined
-from mcp_orchestrator.core.wire.versions import LATEST_LEGACY, LATEST_MODERN
-from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
+from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.event import EventKind
@@ -22,10 +21,16 @@ from mcp_orchestrator.plugin_api import ClientEvent, OfferStore, Port, ResourceU
 from mcp_orchestrator.runtime.announcements import Announcements
 from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.generation import Generation
+from mcp_orchestrator.runtime.lives import Nobody, plain_client
+from mcp_orchestrator.runtime.record import Supervised
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.supervisor import Supervisor
 
 _OTHERS_LISTEN: Final = Reason("route", "other clients still hear of this resource: the server's subscription stays")
+
+
+REFRESH_AT_ONCE: Final = 3
+"""Backends that are started at the same time only to look at their offers."""
 
 
 class Gateway:
@@ -47,6 +52,7 @@ class Gateway:
         self._server_info = server_info
         self._saving: set[asyncio.Task[None]] = set()
         self._ports: dict[str, Port] = {}
+        self._few_at_once = asyncio.Semaphore(REFRESH_AT_ONCE)
 
     # -- GatewayDoor ----------------------------------------------------------------------------------------------
 
@@ -61,6 +67,8 @@ class Gateway:
 
     async def face(self, view: View) -> tuple[Mapping[str, Any], str | None]:
         """Merged capabilities and instructions."""
+        if self.generation.stale:
+            self._refresh(self.generation)
         generation = await self._known()
         generation.look_in(view.era)
         sources = generation.catalog(view.era, view.profile).sources
@@ -70,6 +78,8 @@ class Gateway:
     async def listing(self, view: View, kind: OfferKind, cursor: str | None) -> bytes | Failed:
         """One page of a list."""
         generation = self.generation
+        if generation.stale:
+            self._refresh(generation)
         if generation.waiting:
             generation = await self._known()
         catalog = generation.catalog(view.era, view.profile)
@@ -115,7 +125,8 @@ class Gateway:
     def session_closed(self, session: str) -> None:
         """A legacy client is gone."""
         self._ports.pop(session, None)
-        self.announcements.session_gone(session)
+        for uri in self.announcements.session_gone(session):
+            self._withdraw(uri)
         for supervisor in self.generation.supervisors.values():
             supervisor.client_gone(session)
 
@@ -128,7 +139,7 @@ class Gateway:
 
     # -- Hooks ----------------------------------------------------------------------------------------------------
 
-    def offers_changed(self, supervisor: Supervisor, offers: Offers, kinds: frozenset[OfferKind]) -> None:
+    def offers_changed(self, supervisor: Supervised, offers: Offers, kinds: frozenset[OfferKind]) -> None:
         """A backend's offers are new: drop what was made of the old ones, tell watchers, remember on disk."""
         self._save(self._store.save(self._fingerprint(supervisor.spec), offers))
         if kinds and self.generation.supervisors.get(supervisor.spec.name) is supervisor:
@@ -137,11 +148,11 @@ class Gateway:
             data = {"backends": [supervisor.spec.name], "kinds": sorted(kind.value for kind in kinds)}
             self.engine.record(EventKind.CATALOG_CHANGED, None, data)
 
-    def era_known(self, supervisor: Supervisor, era: Era, works: bool) -> None:
+    def era_known(self, supervisor: Supervised, era: Era, works: bool) -> None:
         """Remember a verdict on disk."""
         self._save(self._store.save_era(self._fingerprint(supervisor.spec), era, works))
 
-    def heard(self, supervisor: Supervisor, client: str | None, event: SessionEvent) -> None:
+    def heard(self, supervisor: Supervised, client: str | None, event: SessionEvent) -> None:
         """A backend session spoke outside of any call."""
         if isinstance(event, ResourceUpdated):
             catalog = self.generation.catalog(Era.LEGACY if client is not None else Era.MODERN, None)
@@ -159,13 +170,25 @@ class Gateway:
         answer = await port.ask(question) if port is not None else None
         return answer or declined(question)
 
-    def noted(self, _supervisor: Supervisor, what: str, data: Mapping[str, Any]) -> None:
+    def noted(self, _supervisor: Supervised, what: str, data: Mapping[str, Any]) -> None:
         """Journal and log."""
         self.engine.record(EventKind(what), None, data)
         level = self.engine.log.info if what == EventKind.BACKEND_READY else self.engine.log.warning
         level(what, **data)
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _refresh(self, generation: Generation) -> None:
+        """A client looks at the catalog: look anew, behind its answer, at backends that are only remembered."""
+        generation.stale = False
+
+        async def one(supervisor: Supervisor) -> None:
+            async with self._few_at_once:
+                await supervisor.refresh()
+
+        for supervisor in generation.supervisors.values():
+            if supervisor.record.stale:
+                self._save(one(supervisor))
 
     async def _known(self) -> Generation:
         generation = self.generation
@@ -178,6 +201,18 @@ class Gateway:
         decided = self.plan(call)
         target = decided.target
         return decided, self.generation.supervisors[target.backend] if target is not None else None
+
+    def _withdraw(self, uri: str) -> None:
+        """Nobody hears of a resource any more: end its subscription on the shared sessions that are open."""
+        found = self.generation.catalog(Era.LEGACY, None).resource(uri)
+        supervisor = self.generation.supervisors.get(found[0]) if found is not None else None
+        if found is None or supervisor is None:
+            return
+        for era in Era:
+            session = supervisor.open_session(era, None)
+            if session is not None:
+                request = Invocation("", "resources/unsubscribe", {"uri": found[1]}, {}, plain_client(era))
+                self._save(session.invoke(request, Nobody()))
 
     def _still_wanted(self, call: Call) -> bool:
         """Whether somebody else hears of this resource through the session that both share."""
@@ -206,9 +241,3 @@ class Gateway:
         """Wait until what was to be remembered is."""
         if self._saving:
             await asyncio.wait(self._saving, timeout=5)
-
-
-def plain_client(era: Era = Era.MODERN, name: str = "mcp-orchestrator") -> ClientFace:
-    """A client of our own making: the command line, health checks."""
-    version = LATEST_MODERN if era is Era.MODERN else LATEST_LEGACY
-    return ClientFace(era, version, {}, {"name": name, "version": "0"})

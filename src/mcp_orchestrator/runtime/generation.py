@@ -14,7 +14,10 @@ from mcp_orchestrator.runtime.supervisor import Supervisor
 
 
 class Generation:
-    """Immutable in what it is made of; catalogs are made when looked at and dropped when offers change."""
+    """Immutable in what it is made of; catalogs are made when looked at and dropped when offers change.
+
+    `stale` until somebody has looked at it and backends that are only remembered are being looked at anew.
+    """
 
     def __init__(self, snapshot: Snapshot, supervisors: Mapping[str, Supervisor]) -> None:
         self.snapshot = snapshot
@@ -24,14 +27,16 @@ class Generation:
             where={name: spec.where for name, spec in snapshot.backends.items()},
             validate=snapshot.observe.validate,
         )
+        self.stale = True
         self._catalogs: dict[tuple[Era, str | None], Catalog] = {}
 
     def catalog(self, era: Era, profile: str | None) -> Catalog:
-        """The catalog of a view, from what is known now."""
+        """The catalog of a view, from what is known now; of a profile that is no longer there, an empty one."""
         found = self._catalogs.get((era, profile))
         if found is None:
-            spec = self.snapshot.profiles[profile] if profile is not None else None
-            found = Catalog(era, spec, self.sources(era), self.snapshot.backends)
+            spec = self.snapshot.profiles.get(profile) if profile is not None else None
+            gone = profile is not None and spec is None
+            found = Catalog(era, spec, [] if gone else self.sources(era), self.snapshot.backends)
             self._catalogs[era, profile] = found
         return found
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.core.translate.questions import declined
+from mcp_orchestrator.core.wire.versions import LATEST_LEGACY, LATEST_MODERN
+from mcp_orchestrator.model.call import ClientFace, Era, Invocation
+from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.plugin_api import Session
@@ -110,6 +114,37 @@ async def live(
         life.state = LifeState.OVER
         on_over(life, reason, None)
         await session.close()
+
+
+async def answers(session: Session, patience: float) -> bool:
+    """Whether a session answers the simplest request of its era within `patience` seconds, if only with an error."""
+    method = "server/discover" if session.era is Era.MODERN else "ping"
+    request = Invocation("", method, {}, {}, plain_client(session.era))
+    try:
+        await asyncio.wait_for(session.invoke(request, Nobody()), patience)
+    except TimeoutError:
+        return False
+    return True
+
+
+class Nobody:
+    """The `Talk` of a request that no client made: nobody hears, nobody answers."""
+
+    def progress(self, params: Mapping[str, Any]) -> None:
+        """Nobody hears."""
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Nobody hears."""
+
+    async def ask(self, question: Question) -> Answer:
+        """Nobody answers."""
+        return declined(question)
+
+
+def plain_client(era: Era = Era.MODERN, name: str = "mcp-orchestrator") -> ClientFace:
+    """A client of our own making: the command line, health checks."""
+    version = LATEST_MODERN if era is Era.MODERN else LATEST_LEGACY
+    return ClientFace(era, version, {}, {"name": name, "version": "0"})
 
 
 def _give_up(life: Life) -> None:

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mcp_orchestrator.core.translate.questions import asked
 from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.conversation import Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
-from mcp_orchestrator.plugin_api import Session
-
-if TYPE_CHECKING:
-    from mcp_orchestrator.runtime.run import Run
+from mcp_orchestrator.plugin_api import Session, Talk
 
 MAX_ROUNDS: Final = 10
 
 
-async def rounds(run: Run, session: Session, invocation: Invocation) -> Outcome:
+async def rounds(talk: Talk, session: Session, invocation: Invocation) -> Outcome:
     """Invoke; where a modern backend answers a legacy client's call with questions, ask them and go on.
 
     A modern client carries the questions itself: its result passes through untouched.
     """
-    outcome = await session.invoke(invocation, run)
-    if run.call.client.era is Era.MODERN or session.era is Era.LEGACY:
+    outcome = await session.invoke(invocation, talk)
+    if invocation.client.era is Era.MODERN or session.era is Era.LEGACY:
         return outcome
     for _ in range(MAX_ROUNDS):
         needed = asked(outcome.result) if isinstance(outcome, Completed) else None
         if needed is None:
             return outcome
         questions, state = needed
-        answers = await asyncio.gather(*(run.ask(question) for question in questions.values()))
+        answers = await asyncio.gather(*(talk.ask(question) for question in questions.values()))
         refused = [answer for answer in answers if answer.result is None]
         if refused:
             text = f"the client answered a question of the server with an error: {refused[0].message}"
@@ -41,7 +38,7 @@ async def rounds(run: Run, session: Session, invocation: Invocation) -> Outcome:
         params: dict[str, Any] = {**invocation.params, "inputResponses": responses}
         if state is not None:
             params["requestState"] = state
-        outcome = await session.invoke(dataclasses.replace(invocation, params=params), run)
+        outcome = await session.invoke(dataclasses.replace(invocation, params=params), talk)
     text = f"the server asked for input more than {MAX_ROUNDS} times"
     return Failed(FailureKind.BAD_ANSWER, INTERNAL_ERROR, text)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.conversation import Answer, Question
+from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import SessionEvent
-
-if TYPE_CHECKING:
-    from mcp_orchestrator.runtime.supervisor import Supervisor
 
 
 class State(enum.StrEnum):
@@ -26,18 +24,27 @@ class State(enum.StrEnum):
     STOPPED = "stopped"
 
 
+class Supervised(Protocol):
+    """A supervisor as those see it whom it tells."""
+
+    @property
+    def spec(self) -> BackendSpec:
+        """What it keeps usable."""
+        ...
+
+
 class Hooks(Protocol):
     """What a supervisor tells its owner, on the event loop and without waiting."""
 
-    def offers_changed(self, supervisor: Supervisor, offers: Offers, kinds: frozenset[OfferKind]) -> None:
+    def offers_changed(self, supervisor: Supervised, offers: Offers, kinds: frozenset[OfferKind]) -> None:
         """New offers in one era; `kinds` are those that differ from what was known before."""
         ...
 
-    def era_known(self, supervisor: Supervisor, era: Era, works: bool) -> None:
+    def era_known(self, supervisor: Supervised, era: Era, works: bool) -> None:
         """A verdict worth remembering."""
         ...
 
-    def heard(self, supervisor: Supervisor, client: str | None, event: SessionEvent) -> None:
+    def heard(self, supervisor: Supervised, client: str | None, event: SessionEvent) -> None:
         """A session said something outside of any call."""
         ...
 
@@ -45,14 +52,17 @@ class Hooks(Protocol):
         """A session that is a client's own asks outside of any call; always answered, if need be with a decline."""
         ...
 
-    def noted(self, _supervisor: Supervisor, what: str, data: Mapping[str, Any]) -> None:
+    def noted(self, _supervisor: Supervised, what: str, data: Mapping[str, Any]) -> None:
         """Something for journal and log: `backend.ready`, `backend.failed`, `backend.ended`."""
         ...
 
 
 @dataclass(slots=True)
 class Record:
-    """What is known of a backend from its past. Times are the supervisor's clock, seconds."""
+    """What is known of a backend from its past. Times are the supervisor's clock, seconds.
+
+    `settled`: somebody has seen it, or has failed to; `stale`: its offers are only remembered from another process.
+    """
 
     offers: dict[Era, Offers] = field(default_factory=dict)
     failures: int = 0
@@ -60,4 +70,5 @@ class Record:
     retry_at: float = 0.0
     last_error: str = ""
     settled: bool = False
+    stale: bool = False
     started_at: float | None = None

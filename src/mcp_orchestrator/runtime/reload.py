@@ -87,7 +87,7 @@ async def _when_unused(supervisor: Supervisor) -> None:
 
 def _different(old: Generation, new: Generation) -> frozenset[OfferKind]:
     kinds: set[OfferKind] = set()
-    profiles = set(old.snapshot.profiles) & set(new.snapshot.profiles)
+    profiles = old.snapshot.profiles.keys() | new.snapshot.profiles.keys()
     for era in Era:
         for profile in (None, *sorted(profiles)):
             before, after = old.catalog(era, profile), new.catalog(era, profile)

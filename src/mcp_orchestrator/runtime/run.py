@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.model.call import Call, Era, Invocation
@@ -13,23 +13,64 @@ from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, REQ
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Plan, Target
-from mcp_orchestrator.plugin_api import Port, Session
+from mcp_orchestrator.plugin_api import JournalSink, Port, Session
 from mcp_orchestrator.runtime.questions import rounds, with_elicitation_id
+from mcp_orchestrator.runtime.supervisor import Supervisor
 
-if TYPE_CHECKING:
-    from mcp_orchestrator.runtime.engine import Engine
-    from mcp_orchestrator.runtime.supervisor import Supervisor
+MOST_TIMEOUTS: Final = 10
+"""Progress and log messages of a call begin its time limit anew; after ten times the limit it ends all the same
+(MCP 2025-11-25 basic/lifecycle, timeouts)."""
+
+
+class Surroundings(Protocol):
+    """What a run needs of the engine it lives in."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+        ...
+
+    @property
+    def journal(self) -> JournalSink:
+        """Where events go."""
+        ...
+
+    @property
+    def keep(self) -> bool:
+        """Whether events of runs are made."""
+        ...
+
+    @property
+    def log(self) -> Any:
+        """The log of the program."""
+        ...
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def record(self, kind: EventKind, run: str | None, data: Mapping[str, Any]) -> None:
+        """Queue an event."""
+        ...
+
+    def digest(self, arguments: Any) -> str:
+        """SHA-256 (hex) of arguments."""
+        ...
 
 
 class Run:
     """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
 
     __slots__ = (
-        "_cancelled", "_engine", "_outcome", "_started", "_task", "_timed_out", "_waiters",
+        "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_started", "_task", "_timed_out", "_timer", "_waiters",
         "call", "id", "plan", "port", "trace",
     )  # fmt: skip
 
-    def __init__(self, run_id: str, call: Call, plan: Plan, port: Port, engine: Engine) -> None:
+    def __init__(self, run_id: str, call: Call, plan: Plan, port: Port, engine: Surroundings) -> None:
         self.id = run_id
         self.call = call
         self.plan = plan
@@ -41,6 +82,8 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._cancelled = ""
         self._timed_out = False
+        self._heard = 0.0
+        self._asking = 0
         self._started = engine.clock()
 
     # -- for the listener -----------------------------------------------------------------------------------------
@@ -63,12 +106,14 @@ class Run:
     # -- for the backend session ----------------------------------------------------------------------------------
 
     def progress(self, params: Mapping[str, Any]) -> None:
-        """Pass on progress; the port puts the client's token on."""
+        """Pass on progress; the port puts the client's token on. It also counts as a sign of life."""
+        self._heard = self._engine.loop.time()
         if self.call.wants_progress and self._outcome is None:
             self.port.notify("notifications/progress", params)
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Pass on any other notification of this run."""
+        """Pass on any other notification of this run; a sign of life as well."""
+        self._heard = self._engine.loop.time()
         if self._outcome is None:
             self.port.notify(method, params)
 
@@ -76,7 +121,12 @@ class Run:
         """Put a question to the client; declined in well-formed fashion when it cannot be asked."""
         question = with_elicitation_id(question, self.id)
         self._engine.record(EventKind.QUESTION_ASKED, self.id, {"method": question.method})
-        answer = await self.port.ask(question)
+        self._asking += 1  # the time that people take is not the backend's
+        try:
+            answer = await self.port.ask(question)
+        finally:
+            self._asking -= 1
+            self._heard = self._engine.loop.time()
         by = "client"
         if answer is None:
             answer, by = declined(question), "gateway"
@@ -134,7 +184,8 @@ class Run:
     async def _within(self, supervisor: Supervisor, target: Target) -> Outcome:
         sent = False
         # A timer of our own: asyncio.timeout does the same and costs four times as much.
-        timer = self._engine.loop.call_later(target.timeout, self._expire)
+        loop = self._engine.loop
+        self._arm(target.timeout, loop.time() + MOST_TIMEOUTS * target.timeout, loop.time())
         try:
             lease = await supervisor.lease(self.call.client)
             try:
@@ -149,12 +200,26 @@ class Run:
         except asyncio.CancelledError:
             if not self._timed_out or self._cancelled:
                 raise
+            if sent:
+                supervisor.suspect(self.call.client)
             return _timed_out(target, sent=sent)
         finally:
-            timer.cancel()
+            self._timer.cancel()
 
-    def _expire(self) -> None:
-        if self._task is not None:
+    def _arm(self, timeout: float, last: float, since: float) -> None:
+        self._timer = self._engine.loop.call_at(min(since + timeout, last), self._expire, timeout, last, since)
+
+    def _expire(self, timeout: float, last: float, since: float) -> None:
+        """The time is up, unless the backend gave a sign of life meanwhile; `last` is the end in any case.
+
+        While a person is being asked the clock stands still: questions expire by themselves.
+        """
+        now = self._engine.loop.time()
+        if self._asking:
+            self._arm(timeout, last + timeout, now)
+        elif self._heard > since and now < last:
+            self._arm(timeout, last, self._heard)
+        elif self._task is not None:
             self._timed_out = True
             self._task.cancel()
 

@@ -21,9 +21,10 @@ from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.model.snapshot import BackendSpec, StartPolicy, TransportKind
 from mcp_orchestrator.plugin_api import Backend, ListChanged, Opening, Session, SessionEvent
-from mcp_orchestrator.runtime.lives import Lease, Life, LifeKey, LifeState, live
+from mcp_orchestrator.runtime.lives import Lease, Life, LifeKey, LifeState, answers, live
 from mcp_orchestrator.runtime.looking import Look
 from mcp_orchestrator.runtime.record import Hooks, Record, State
+from mcp_orchestrator.runtime.session_table import SessionTable
 
 ASKING: Final[Mapping[str, Any]] = {
     "elicitation": {"form": {}, "url": {}},
@@ -33,6 +34,7 @@ ASKING: Final[Mapping[str, Any]] = {
 """Declared on shared legacy sessions, so that servers list everything they have; questions there are declined."""
 
 STDERR_LINES: Final = 200
+PING_SECONDS: Final = 10.0
 STABLE_AFTER: Final = 30.0
 """Seconds after which a session that ends is not counted as a failure of its start."""
 
@@ -62,12 +64,10 @@ class Supervisor:
         self._clock = clock
         self._chance = chance
         self._client_info = client_info
-        self._lives: dict[LifeKey, Life] = {}
-        self._every_life: set[Life] = set()
+        self._table = SessionTable(spec.max_sessions, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._announced: set[OfferKind] = set()
         self._look = Look(spec.start_timeout, self._spawn, self._taken, self._look_failed)
-        self._released = asyncio.Event()
         self._stopping = False
 
     # -- starting and stopping ------------------------------------------------------------------------------------
@@ -83,14 +83,20 @@ class Supervisor:
         """Begin: an eager backend, or one whose offers nobody knows, is opened at once, in the background."""
         if self.spec.start is StartPolicy.EAGER or not self.record.offers:
             self._spawn(self._first_look())
+        else:
+            self.record.stale = True
+
+    async def refresh(self) -> None:
+        """Look anew at a backend that is only remembered; nothing happens when it has been seen in this process."""
+        if self.record.stale:
+            self.record.stale = False
+            await self._open_quietly(self.eras.choose(None))
 
     async def stop(self) -> None:
         """End all sessions and wait until they are gone (bounded by the adapters' own stop ladders)."""
         self._stopping = True
         self._settle()
-        for life in list(self._every_life):
-            life.stop.set()
-        self._released.set()
+        self._table.retire_all()
         self._look.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=15)
@@ -102,10 +108,7 @@ class Supervisor:
 
     async def restart(self) -> None:
         """Close every session and open the shared one anew; calls in flight on them end as `died`."""
-        lives = list(self._lives.values())
-        self._lives.clear()
-        for life in lives:
-            life.stop.set()
+        self._table.retire_all()
         self.record.failures = 0
         self.record.retry_at = 0.0
         self.record.restarts += 1
@@ -114,14 +117,11 @@ class Supervisor:
 
     def client_gone(self, client: str) -> None:
         """A legacy client session ended: its own sessions are closed."""
-        for key in [key for key in self._lives if key.client == client]:
-            self._lives.pop(key).stop.set()
+        self._table.retire_client(client)
 
     async def unused(self) -> None:
         """Wait until no run holds a lease."""
-        while any(life.users for life in self._every_life):
-            self._released.clear()
-            await self._released.wait()
+        await self._table.unused()
 
     # -- leases ---------------------------------------------------------------------------------------------------
 
@@ -147,29 +147,46 @@ class Supervisor:
 
     async def _lease_in(self, era: Era, client: ClientFace | None) -> Lease:
         key = LifeKey(era, own_session(client) if era is Era.LEGACY else None)
-        life = self._lives.get(key)
-        while life is None or life.state is LifeState.OVER:
-            if self._makes_room():
+        life = self._table.get(key)
+        while life is None:
+            if self._stopping or self._table.makes_room():
                 life = self._begin(key, client)
             else:  # every session is in use: wait for one, as long as the call's own time limit allows
-                self._released.clear()
-                await self._released.wait()
-                life = self._lives.get(key)
+                await self._table.release()
+                life = self._table.get(key)
         life.users += 1
         session = life.session
         if session is not None:
-            return Lease(life, session, self._clock, self._released.set)
+            return self._table.lease(life, session)
         try:
             session = await asyncio.shield(life.opened)
         except BaseException:
             life.users -= 1
             raise
-        return Lease(life, session, self._clock, self._released.set)
+        return self._table.lease(life, session)
+
+    def suspect(self, client: ClientFace) -> None:
+        """A call of this client got no answer in time: look whether its session still answers at all."""
+        era = self.eras.choose(client.era)
+        life = self._table.get(LifeKey(era, own_session(client) if era is Era.LEGACY else None))
+        if life is not None and self.spec.transport is TransportKind.STDIO:
+            self._spawn(self._examine(life))
+
+    async def _examine(self, life: Life) -> None:
+        """A session that does not even answer a ping is replaced, unless other calls still wait on it."""
+        session = life.session
+        if session is None or await answers(session, PING_SECONDS):
+            return
+        text = f"no answer to a ping within {PING_SECONDS:g} s"
+        self.record.last_error = text
+        self._hooks.noted(self, "backend.failed", {"backend": self.spec.name, "error": text, "retry_in": 0})
+        if not life.users:
+            self.record.restarts += 1
+            self._table.retire(life)
 
     def open_session(self, era: Era, client: str | None) -> Session | None:
         """The open session for a key, if there is one: for notifications that are not worth opening one."""
-        life = self._lives.get(LifeKey(era, client))
-        return life.session if life is not None else None
+        return self._table.open_session(era, client)
 
     def _begin(self, key: LifeKey, client: ClientFace | None) -> Life:
         if self._stopping:
@@ -178,9 +195,7 @@ class Supervisor:
         if left > 0:
             text = f"server '{self.spec.name}' is not available; next try in {left:.1f} s: {self.record.last_error}"
             raise BackendError(FailureKind.UNAVAILABLE, text)
-        life = Life(key, asyncio.get_running_loop().create_future(), born=self._clock())
-        self._lives[key] = life
-        self._every_life.add(life)
+        life = self._table.begin(key)
         self.record.started_at = self.record.started_at or self._clock()
         keeps = self.spec.start is StartPolicy.EAGER and key.client is None
         idle = None if keeps or self.spec.transport is not TransportKind.STDIO else self.spec.idle_stop
@@ -188,7 +203,7 @@ class Supervisor:
         self._spawn(
             live(
                 life,
-                lambda: self._opened(key, opening),
+                lambda: self._opened(life, opening),
                 clock=self._clock,
                 idle_stop=idle,
                 on_open=self._on_open,
@@ -196,16 +211,6 @@ class Supervisor:
             )
         )
         return life
-
-    def _makes_room(self) -> bool:
-        """Whether one more session may be opened; the client session that was idle longest gives way if need be."""
-        if len(self._lives) < self.spec.max_sessions or self._stopping:
-            return True
-        idle = [key for key, life in self._lives.items() if key.client is not None and not life.users]
-        if idle:
-            oldest = min(idle, key=lambda key: self._lives[key].last_used)
-            self._lives.pop(oldest).stop.set()
-        return bool(idle)
 
     def _opening(self, life: Life, client: ClientFace | None) -> Opening:
         key = life.key
@@ -221,11 +226,12 @@ class Supervisor:
             on_question=(lambda question: self._hooks.asked(key.client or "", question)) if own else None,
         )
 
-    async def _opened(self, key: LifeKey, opening: Opening) -> Session:
+    async def _opened(self, life: Life, opening: Opening) -> Session:
         """Open in the key's era; find out by probing when nothing is known yet.
 
         A shared session that turns out to speak the other era is filed under that era and stays.
         """
+        key = life.key
         known = self.eras.verdicts.get(key.era)
         probe = key.client is None and self.eras.unknown
         began = self._clock()
@@ -250,14 +256,8 @@ class Supervisor:
         ms = round((self._clock() - began) * 1000)
         self._hooks.noted(self, "backend.ready", {"backend": self.spec.name, "era": session.era.value, "ms": ms})
         if session.era is not key.era:
-            self._refile(key, session.era)
+            self._table.refile(life, session.era)
         return session
-
-    def _refile(self, key: LifeKey, era: Era) -> None:
-        life = self._lives.pop(key, None)
-        if life is not None:
-            life.key = LifeKey(era, key.client)
-            self._lives.setdefault(life.key, life)
 
     # -- what sessions tell ---------------------------------------------------------------------------------------
 
@@ -268,9 +268,7 @@ class Supervisor:
             self._look.at(session)
 
     def _on_over(self, life: Life, reason: str, error: BackendError | None) -> None:
-        self._every_life.discard(life)
-        if self._lives.get(life.key) is life:
-            del self._lives[life.key]
+        self._table.over(life)
         if error is not None:
             if not self.eras.may(life.key.era) and self.eras.verdicts.get(life.key.era.other):
                 return  # only this era does not work: no failure of the backend
@@ -303,6 +301,7 @@ class Supervisor:
             self._look.at(life.session)
 
     def _taken(self, offers: Offers) -> None:
+        self.record.stale = False
         before = self.record.offers.get(offers.era)
         # What a backend announces is passed on even when the lists came out the same: it may have changed twice.
         differs = {kind for kind in OfferKind if before is None or before.of(kind) != offers.of(kind)}
@@ -332,7 +331,7 @@ class Supervisor:
         """What `backends list` shows."""
         if self._stopping:
             return State.STOPPED
-        states = {life.state for life in self._lives.values()}
+        states = {life.state for life in self._table}
         if LifeState.OPEN in states:
             return State.READY
         if LifeState.OPENING in states:
@@ -342,7 +341,7 @@ class Supervisor:
     @property
     def pids(self) -> list[int]:
         """Process ids of open child processes."""
-        sessions = [life.session for life in self._lives.values()]
+        sessions = [life.session for life in self._table]
         return [session.pid for session in sessions if session is not None and session.pid is not None]
 
     def needs_look_in(self, era: Era) -> bool:
@@ -351,7 +350,7 @@ class Supervisor:
 
     def look_in(self, era: Era) -> None:
         """Open the shared session of an era in the background, for its offers."""
-        if not self.eras.unknown and self._lives.get(LifeKey(era)) is None and self.record.retry_at <= self._clock():
+        if not self.eras.unknown and self._table.get(LifeKey(era)) is None and self.record.retry_at <= self._clock():
             self._spawn(self._open_quietly(era))
 
     async def _open_quietly(self, era: Era) -> None:

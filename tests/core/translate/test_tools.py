@@ -1,9 +1,10 @@
 """Definitions keep everything but their name."""
 
+from catalogs import catalog, offers, tool
+
 from mcp_orchestrator.core.translate.tools import definition_for
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
-from catalogs import catalog, offers, tool
 
 
 def test_a_definition_that_needs_no_change_is_the_very_object_of_the_server():
