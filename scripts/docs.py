@@ -1,18 +1,28 @@
-"""Writes the generated parts of docs/ and follows every relative link; `--check` changes nothing and fails instead."""
+"""Writes the generated parts of docs/; with `--check` changes nothing, and fails when one of them is stale.
+
+Either way it follows every relative link, looks for every file that a document names, and reads every code block in
+the language that the block says it is in.
+"""
 
 import ast
+import json
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "mcp_orchestrator"
 WIDTH = 100
-LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
-FENCE = re.compile(r"(?ms)^```.*?^```$")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"(?ms)^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=indent)```$")
+SPAN = re.compile(r"`([^`\n]+)`")
+OURS = re.compile(r"(?:src|tests|scripts|docs|configs|benchmarks|\.ci)/[\w./-]*")
 
 
 def purpose(path: Path) -> str:
@@ -99,32 +109,82 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def broken_links() -> list[str]:
-    """Relative links, in Markdown files of the project, whose file or heading does not exist."""
-    broken = []
-    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]):
-        for target in LINK.findall(FENCE.sub("", path.read_text())):
-            if re.match(r"[a-z]+:", target):
-                continue
-            name, _, anchor = target.partition("#")
-            file = (path.parent / name).resolve() if name else path
-            if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file.read_text())):
-                broken.append(f"{path.relative_to(ROOT)}: {target}")
-    return broken
+def broken_links(path: Path, prose: str) -> Iterator[str]:
+    """Relative links whose file or heading does not exist, and files of the project that are named and not there."""
+    for target in LINK.findall(prose):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file.read_text())):
+            yield f"the link {target} leads nowhere"
+    for span in SPAN.findall(prose):
+        if OURS.fullmatch(span) and not (ROOT / span).exists():
+            yield f"`{span}` does not exist"
 
 
-def main(check: bool) -> int:
-    problems = []
+def shell(code: str) -> None:
+    """Have bash read a script without running it; raises ValueError with what it says."""
+    done = subprocess.run(["bash", "-n"], input=code, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr.strip())
+
+
+def session(code: str) -> None:
+    """A terminal session: each line is `$ ` and a command, or what it printed."""
+    commands = [line[2:] for line in code.splitlines() if line.startswith("$ ")]
+    if not commands:
+        raise ValueError("no line starts with `$ `")
+    shell("\n".join(commands))
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "console": session,
+    "json": json.loads,
+    "python": ast.parse,
+    "sh": shell,
+    "text": str,
+    "toml": tomllib.loads,
+    "yaml": yaml.safe_load,
+}
+
+
+def broken_blocks(text: str) -> Iterator[str]:
+    """Code blocks without a language that we know, or that cannot be read in it; and a fence that is never closed."""
+    if "```" in FENCE.sub("", text):
+        yield "a code fence is not closed, or is closed at another depth"
+    for block in FENCE.finditer(text):
+        line = text.count("\n", 0, block.start()) + 1
+        language = block["language"]
+        if language not in READERS:
+            yield f"line {line}: a code block in {language or 'no language'}; write one of {', '.join(READERS)}"
+            continue
+        code = re.sub(f"(?m)^{block['indent']}", "", block["code"])
+        try:
+            READERS[language](code)
+        except (ValueError, SyntaxError, yaml.YAMLError) as error:
+            yield f"line {line}: no {language}: {error}"
+
+
+def stale(check: bool) -> Iterator[str]:
+    """Generated documents that are not fresh; without `check` they are written instead."""
     for name, (label, make) in GENERATED.items():
         path = ROOT / name
         old = path.read_text()
         new = filled(old, label, make())
         if new != old and check:
-            problems.append(f"{name} is stale: run scripts/docs")
+            yield f"{name}: stale: run scripts/docs"
         elif new != old:
             path.write_text(new)
             print(f"wrote {name}")
-    problems += [f"leads nowhere: {line}" for line in broken_links()]
+
+
+def main(check: bool) -> int:
+    problems = list(stale(check))
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]):
+        text = path.read_text()
+        found = [*broken_links(path, FENCE.sub("", text)), *broken_blocks(text)]
+        problems += [f"{path.relative_to(ROOT)}: {problem}" for problem in found]
     for line in problems:
         print(line, file=sys.stderr)
     return int(bool(problems))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import run_suite
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache"
@@ -38,18 +39,7 @@ def free_port():
 @pytest.fixture
 def free_ports():
     """Makes `count` different free TCP ports of the loopback interface."""
-
-    def make(count: int) -> list[int]:
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for probe in probes:
-                probe.bind(("127.0.0.1", 0))
-            return [probe.getsockname()[1] for probe in probes]
-        finally:
-            for probe in probes:
-                probe.close()
-
-    return make
+    return run_suite.free_ports
 
 
 @pytest.fixture

@@ -29,6 +29,13 @@ class Talk(Protocol):
         """Pass on any other notification that belongs to this run (log messages, extension notifications)."""
         ...
 
+    def let_go(self, after: float) -> None:
+        """Say that the backend closed the connection of this call in good order, to be asked again in `after` seconds.
+
+        The call goes on (MCP 2025-11-25 basic/transports, polling); its client may be let go of in the same way.
+        """
+        ...
+
     async def ask(self, question: Question) -> Answer:
         """Put a question to whoever may answer it; always returns, with a well-formed decline if nobody can."""
         ...
@@ -160,6 +167,10 @@ class Port(Protocol):
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Send a notification that belongs to the run's request. Progress arrives without a token: put it on."""
+        ...
+
+    def let_go(self, after: float) -> None:
+        """Close the client's connection for `after` seconds, if the client is able to come back for the rest."""
         ...
 
     async def ask(self, question: Question) -> Answer | None:

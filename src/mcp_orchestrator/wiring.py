@@ -46,6 +46,9 @@ WATCH_EVERY: Final = 1.0
 PRUNE_EVERY: Final = 86400.0
 """Seconds between two rounds of removing old records from the journal."""
 
+WRITTEN_AFTER: Final = 0.2
+"""Seconds without another change after which a file counts as written to its end."""
+
 STOP_DRAIN: Final = 10.0
 """Seconds that running calls get to finish where no listener says otherwise."""
 
@@ -285,6 +288,8 @@ class Application:
         while True:
             await asyncio.sleep(WATCH_EVERY)
             now = _stamp(self.config_path)
+            while now != (settled := await _stamp_after(self.config_path, WRITTEN_AFTER)):
+                now = settled  # somebody is still writing
             if now is not None and now != seen:
                 seen = now
                 await self.reload()
@@ -296,13 +301,15 @@ class Application:
         """
         if self.config_path is None:
             return {"refused": ["this gateway has no configuration file"]}
-        loaded = load_config(self.config_path)
+        loaded = await asyncio.to_thread(load_config, self.config_path)
+        if loaded.snapshot is not None and _is_blank(self.config_path):
+            # An editor that empties a file before it writes it would otherwise stop every server.
+            return self._refused(["the file is empty"])
         if loaded.snapshot is None:
-            problems = [f"{problem.code} {problem.where}: {problem.message}" for problem in loaded.errors]
-            data = {"source": str(self.config_path), "problems": problems}
-            self.engine.record(EventKind.CONFIG_REFUSED, None, data)
-            self.log.error("configuration refused, the old one stays", problems=problems)
-            return {"refused": problems}
+            problems = [
+                f"{problem.code} {problem.where}: {problem.message}; {problem.fix}" for problem in loaded.errors
+            ]
+            return self._refused(problems)
         if loaded.snapshot.digest == self.gateway.generation.snapshot.digest:
             return {"added": [], "removed": [], "changed": [], "kept": sorted(self.gateway.generation.supervisors)}
         summary = await self.reloader.apply(loaded.snapshot)
@@ -311,6 +318,12 @@ class Application:
             self.log.warning("these changes take effect at the next start", sections=pending)
         self.log.info("configuration loaded", **summary)
         return summary
+
+    def _refused(self, problems: list[str]) -> Mapping[str, Any]:
+        data = {"source": str(self.config_path), "problems": problems}
+        self.engine.record(EventKind.CONFIG_REFUSED, None, data)
+        self.log.error("configuration refused, the old one stays", problems=problems)
+        return {"refused": problems}
 
     async def _reload_action(self, _args: dict[str, Any]) -> Mapping[str, Any]:
         return await self.reload()
@@ -337,6 +350,18 @@ def _needs_restart(running: Snapshot, new: Snapshot) -> list[str]:
         "questions": running.question_expiry != new.question_expiry,
     }
     return [name for name, differs in sections.items() if differs]
+
+
+async def _stamp_after(path: Path, seconds: float) -> tuple[int, int] | None:
+    await asyncio.sleep(seconds)
+    return _stamp(path)
+
+
+def _is_blank(path: Path) -> bool:
+    try:
+        return not path.read_bytes().strip()
+    except OSError:
+        return False
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stdio_kit import gone, spec
 
 from mcp_orchestrator.backends.child import MAX_BUFFERED, PASSED, STDERR_LINE, Child, child_environment, find_program
-from mcp_orchestrator.backends.reaper import Reaper
+from mcp_orchestrator.config.sections import BASIC_ENVIRONMENT
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.model.snapshot import Secret
@@ -38,13 +38,6 @@ class Ears:
             while not condition():
                 self.event = anyio.Event()
                 await self.event.wait()
-
-
-@pytest.fixture
-async def reaper():
-    made = Reaper()
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture
@@ -99,6 +92,15 @@ async def test_the_running_child_sees_the_canary_neither_by_name_nor_by_value(st
     assert names == {"TOKEN", "MCP_ORCHESTRATOR_CHILD", "MCP_ORCHESTRATOR_GATEWAY"}
 
 
+def test_what_children_inherit_is_what_the_reference_says():
+    windows = {
+        name for name in PASSED if name in {"TEMP", "TMP", "USERNAME", "USERPROFILE", "WINDIR", "COMSPEC", "PATHEXT"}
+    }
+    windows |= {name for name in PASSED if name.startswith(("APP", "LOCALAPP", "PROGRAM", "SYSTEM"))}
+    assert windows < PASSED
+    assert PASSED - windows <= set(BASIC_ENVIRONMENT)
+
+
 def test_a_program_that_is_not_there_is_told_with_the_way_out():
     with pytest.raises(BackendError, match=r"'npx' is not on the PATH \(/nowhere\); install Node.js") as caught:
         find_program(spec(command="npx"), "/nowhere")
@@ -111,6 +113,14 @@ def test_a_program_is_looked_up_on_the_childs_own_path(tmp_path):
     program.chmod(0o755)
     assert find_program(spec(command="own-tool"), str(tmp_path)) == str(program)
     assert find_program(spec(command="./own-tool", cwd=str(tmp_path)), "") == str(program)
+
+
+def test_a_program_beside_our_own_interpreter_is_found_with_the_bare_path_of_a_desktop(tmp_path, monkeypatch):
+    program = tmp_path / "own-tool"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert find_program(spec(command="own-tool"), "/nowhere") == str(program)
 
 
 def test_a_file_that_may_not_be_executed_is_told_so(tmp_path):

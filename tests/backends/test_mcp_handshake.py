@@ -9,11 +9,15 @@ from mcp_orchestrator.backends.mcp_handshake import (
     discover,
     initialize,
     invocation_meta,
+    possible_eras,
     supported_versions,
+    wanted_era,
 )
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.errors import UNSUPPORTED_VERSION, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
+from mcp_orchestrator.model.snapshot import BackendSpec, EraPolicy, TransportKind
+from mcp_orchestrator.plugin_api import Opening
 
 pytestmark = pytest.mark.anyio
 PREFIX = "io.modelcontextprotocol/"
@@ -176,3 +180,19 @@ def test_a_legacy_request_carries_only_what_the_client_sent():
 @pytest.mark.parametrize("data", [None, [], {}, {"supported": None}, {"supported": [7]}, "2026-07-28"])
 def test_malformed_version_lists_read_as_empty(data):
     assert supported_versions(data) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "possible", "wanted"),
+    [
+        (EraPolicy.AUTO, (Era.MODERN, Era.LEGACY), None),
+        (EraPolicy.MODERN, (Era.MODERN,), Era.MODERN),
+        (EraPolicy.LEGACY, (Era.LEGACY,), Era.LEGACY),
+    ],
+)
+def test_the_era_is_found_out_unless_the_configuration_or_the_opening_says_which(policy, possible, wanted):
+    spec = BackendSpec("s", TransportKind.STDIO, era=policy)
+    assert possible_eras(spec) == possible
+    assert wanted_era(spec, Opening(None)) is wanted
+    for era in Era:
+        assert wanted_era(spec, Opening(era)) is era

@@ -4,7 +4,7 @@ import os
 
 import anyio
 import pytest
-from http_kit import LEGACY_CLIENT, Ears, RecordingTalk, child, reference, spec, tool_call, until
+from http_kit import LEGACY_CLIENT, Conversation, Ears, RecordingTalk, child, reference, spec, tool_call, until
 from http_legacy_raw import accept, legacy_server
 from http_raw import raw_server
 
@@ -20,29 +20,12 @@ from mcp_orchestrator.plugin_api import ListChanged
 pytestmark = pytest.mark.anyio
 
 
-class Opened:
+class Opened(Conversation):
     """A legacy session with a raw server."""
 
     def __init__(self, script, *, server=None, **settings):
-        self.ears = Ears()
-        self.settings = settings
-        self.context = legacy_server(script, **(server or {}))
-
-    async def __aenter__(self):
-        self.server = await self.context.__aenter__()
-        self.backend = HttpBackend(spec(self.server.url, **self.settings))
-        self.session = await self.backend.open(self.ears.opening())
-        assert self.session.era is Era.LEGACY
-        return self
-
-    async def __aexit__(self, *_):
-        await self.session.close()
-        await self.backend.aclose()
-        await self.context.__aexit__(None, None, None)
-
-    async def call(self, name="echo", talk=None, **options):
-        with anyio.fail_after(10):
-            return await self.session.invoke(tool_call(name, client=LEGACY_CLIENT, **options), talk or RecordingTalk())
+        context = legacy_server(script, **(server or {}))
+        super().__init__(context, lambda url: HttpBackend(spec(url, **settings)), LEGACY_CLIENT)
 
     def asked(self, method):
         return [request for request in self.server.requests if request.body and request.json.get("method") == method]
@@ -179,8 +162,34 @@ async def test_a_dropped_stream_is_resumed_where_it_ended():
         talk = RecordingTalk()
         outcome = await opened.call(talk=talk)
         assert outcome == Completed(b'{"end": true}', Era.LEGACY)
+        # A connection that broke is nobody's wish: the client is not let go of.
         assert [said[1]["data"] for said in talk.said] == ["before", "again 1", "again 3"]
         assert resumed == ["e2", "e3", "e3"]
+
+
+async def test_a_stream_that_the_server_closes_in_order_lets_the_client_go_too_each_time():
+    def script(request):
+        request.start_events()
+        request.event("", event_id="e1")
+        request.chunk(b"retry: 20\n\n")
+        request.end_events()
+
+    def get(request):
+        if "last-event-id" not in request.headers:
+            request.reply(b"", status="405 Method Not Allowed")
+            return
+        request.start_events()
+        if request.headers["last-event-id"] == "e1":
+            request.chunk(b"id: e2\nretry: 30\ndata: \n\n")
+        else:
+            (call,) = [r for r in opened.server.requests if r.body and is_call(r)]
+            request.event({"jsonrpc": "2.0", "id": call.json["id"], "result": {"end": True}})
+        request.end_events()
+
+    async with Opened(script, server={"get": get}) as opened:
+        talk = RecordingTalk()
+        assert await opened.call(talk=talk) == Completed(b'{"end": true}', Era.LEGACY)
+        assert talk.said == [("let go", 0.02), ("let go", 0.03)]
 
 
 async def test_a_stream_that_drops_without_ids_died_and_touches_no_other_call():
@@ -277,7 +286,7 @@ async def test_a_404_on_the_get_stream_ends_the_session():
     [
         (lambda r: r.reply(b"{"), "bad_answer", "something else"),
         (lambda r: r.reply(b'{"jsonrpc":"2.0","id":999,"result":{}}'), "bad_answer", "something else"),
-        (lambda r: r.reply(b"", status="202 Accepted"), "backend_error", "HTTP 202"),
+        (lambda r: r.reply(b"", status="202 Accepted"), "bad_answer", "HTTP 202"),
         (lambda r: r.reply(b"<p>", kind="text/html"), "bad_answer", "text/html"),
         (lambda r: r.reply(b"", status="401 Unauthorized"), "unavailable", "sign-in"),
         (lambda r: r.error(-32602, "no such tool", status="400 Bad Request"), "backend_error", "no such tool"),

@@ -3,7 +3,18 @@ import json
 
 import anyio
 import pytest
-from http_kit import DISCOVERY, LEGACY_CLIENT, Ears, RecordingTalk, reference, spec, tool_call, until
+from http_kit import (
+    DISCOVERY,
+    LEGACY_CLIENT,
+    MODERN_CLIENT,
+    Conversation,
+    Ears,
+    RecordingTalk,
+    reference,
+    spec,
+    tool_call,
+    until,
+)
 from http_raw import raw_server
 
 from mcp_orchestrator.backends.mcp_http import HttpBackend
@@ -18,36 +29,17 @@ pytestmark = pytest.mark.anyio
 PREFIX = "io.modelcontextprotocol/"
 
 
-class Opened:
+class Opened(Conversation):
     """A modern session with a raw server that plays `script` for everything but discovery."""
 
     def __init__(self, script, discovery=None, **settings):
-        self.ears = Ears()
-        self.settings = settings
-
         def play(request):
             if request.json["method"] == "server/discover":
                 request.result({**DISCOVERY, **(discovery or {})})
                 return None
             return script(request)
 
-        self.context = raw_server(play)
-
-    async def __aenter__(self):
-        self.server = await self.context.__aenter__()
-        self.backend = HttpBackend(spec(self.server.url, **self.settings))
-        self.session = await self.backend.open(self.ears.opening())
-        assert self.session.era is Era.MODERN
-        return self
-
-    async def __aexit__(self, *_):
-        await self.session.close()
-        await self.backend.aclose()
-        await self.context.__aexit__(None, None, None)
-
-    async def call(self, name="echo", talk=None, **options):
-        with anyio.fail_after(5):
-            return await self.session.invoke(tool_call(name, **options), talk or RecordingTalk())
+        super().__init__(raw_server(play), lambda url: HttpBackend(spec(url, **settings)), MODERN_CLIENT)
 
 
 async def test_a_call_is_one_post_with_the_headers_and_the_meta_of_the_revision():

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_orchestrator.backends import mcp_offers
-from mcp_orchestrator.backends.mcp_handshake import RpcError
-from mcp_orchestrator.backends.mcp_offers import flaw_of, walk
+from mcp_orchestrator.backends.mcp_handshake import Agreement, RpcError
+from mcp_orchestrator.backends.mcp_offers import flaw_of, walk, walk_in_time
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.errors import METHOD_NOT_FOUND, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
+from mcp_orchestrator.model.snapshot import BackendSpec, TransportKind
 
 pytestmark = pytest.mark.anyio
 ALL = {"tools": {}, "resources": {}, "prompts": {}}
@@ -185,3 +186,29 @@ async def test_a_lost_connection_is_told_as_such():
 def test_whatever_is_sent_an_entry_is_sound_or_has_a_flaw(kind, entry):
     flaw = flaw_of(kind, entry)
     assert flaw or isinstance(entry, dict)
+
+
+AGREED = Agreement(Era.LEGACY, "2025-06-18", {"name": "s"}, {"tools": {}}, "Hi.")
+
+
+async def test_what_the_handshake_settled_goes_into_the_offers():
+    lister = Lister(tools=[{"tools": [tool("a")]}])
+    spec = BackendSpec("files", TransportKind.STDIO)
+    offers = await walk_in_time(spec, AGREED, lister, lister.notes.append)
+    assert (offers.backend, offers.era, offers.version) == ("files", Era.LEGACY, "2025-06-18")
+    assert (offers.server_info, offers.capabilities, offers.instructions) == ({"name": "s"}, {"tools": {}}, "Hi.")
+    assert [found["name"] for found in offers.tools] == ["a"]
+    assert offers.taken_at > 0
+
+
+async def test_a_server_that_never_ends_its_list_is_given_its_start_timeout():
+    async def never(_method, _params):
+        await anyio.sleep_forever()
+
+    spec = BackendSpec("slow", TransportKind.STDIO, start_timeout=0.01)
+    with (
+        anyio.fail_after(5),
+        pytest.raises(BackendError, match=r"did not list what it offers within 0\.01 s") as caught,
+    ):
+        await walk_in_time(spec, AGREED, never, lambda _note: None)
+    assert caught.value.kind is FailureKind.TIMEOUT

@@ -4,7 +4,7 @@ import os
 
 import anyio
 import pytest
-from http_kit import LEGACY_CLIENT, Ears, RecordingTalk, child, spec, tool_call, until
+from http_kit import LEGACY_CLIENT, Conversation, Ears, RecordingTalk, child, spec, tool_call, until
 from http_legacy_raw import INITIALIZED
 from http_raw import raw_server
 
@@ -56,28 +56,14 @@ class SseServer:
         self.stream.event({"jsonrpc": "2.0", **message})
 
 
-class Opened:
+class Opened(Conversation):
+    """A session by the older transport with a raw server."""
+
     def __init__(self, play, **settings):
-        self.ears = Ears()
-        self.settings = settings
-        self.context = raw_server(play)
+        def make(url):
+            return SseBackend(spec(url.replace("/mcp", "/sse?k=v"), transport=TransportKind.SSE, **settings))
 
-    async def __aenter__(self):
-        self.server = await self.context.__aenter__()
-        self.backend = SseBackend(
-            spec(self.server.url.replace("/mcp", "/sse?k=v"), transport=TransportKind.SSE, **self.settings)
-        )
-        self.session = await self.backend.open(self.ears.opening())
-        return self
-
-    async def __aexit__(self, *_):
-        await self.session.close()
-        await self.backend.aclose()
-        await self.context.__aexit__(None, None, None)
-
-    async def call(self, name="echo", talk=None, **options):
-        with anyio.fail_after(5):
-            return await self.session.invoke(tool_call(name, client=LEGACY_CLIENT, **options), talk or RecordingTalk())
+        super().__init__(raw_server(play), make, LEGACY_CLIENT)
 
 
 async def refused(play, **settings):

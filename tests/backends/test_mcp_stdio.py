@@ -10,8 +10,8 @@ import pytest
 from stdio_kit import LEGACY_CLIENT, MODERN_CLIENT, RecordingTalk, gone, spec, tool_call
 
 from mcp_orchestrator.backends import mcp_stdio
+from mcp_orchestrator.backends.mcp_handshake import Agreement
 from mcp_orchestrator.backends.mcp_stdio import StdioBackend
-from mcp_orchestrator.backends.reaper import Reaper
 from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer
@@ -42,13 +42,6 @@ class Heard:
             while not condition(self):
                 self.changed = anyio.Event()
                 await self.changed.wait()
-
-
-@pytest.fixture
-async def reaper():
-    made = Reaper()
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture
@@ -110,6 +103,39 @@ async def test_a_slow_start_does_not_lead_to_the_wrong_era(open_session, monkeyp
     assert (await open_session("--era", "both")).era is Era.MODERN
     assert (await open_session("--era", "modern")).era is Era.MODERN
     assert (await open_session("--era", "legacy")).era is Era.LEGACY
+
+
+async def test_initialize_refused_before_discovery_is_answered_is_no_verdict(reaper):
+    """Both questions are on the pipe; a modern server may answer them in either order."""
+    agreed = Agreement(Era.MODERN, "2026-07-28", {}, {}, None)
+    refusal = BackendError(FailureKind.BACKEND_ERROR, "era", code=UNSUPPORTED_VERSION)
+    discovered, refused = asyncio.Event(), asyncio.Event()
+
+    async def modern(result):
+        await discovered.wait()
+        return result
+
+    async def legacy():
+        await refused.wait()
+        raise refusal
+
+    for result, first in ((agreed, refused), (agreed, discovered), (None, refused)):
+        discovered.clear()
+        refused.clear()
+        backend = StdioBackend(spec(), reaper)
+        tasks = asyncio.ensure_future(modern(result)), asyncio.ensure_future(legacy())
+        found = asyncio.ensure_future(backend._first_usable(*tasks, None))
+        first.set()
+        await anyio.wait_all_tasks_blocked()
+        discovered.set()
+        refused.set()
+        with anyio.fail_after(5):
+            if result is None:
+                with pytest.raises(BackendError, match="era"):
+                    await found
+            else:
+                assert await found is agreed
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.mark.parametrize("era", list(Era))

@@ -8,6 +8,7 @@ import pytest
 from mcp_orchestrator.backends import mcp_watch
 from mcp_orchestrator.backends.mcp_handshake import RpcError
 from mcp_orchestrator.backends.mcp_watch import Watch
+from mcp_orchestrator.model.call import ClientFace, Era, Invocation
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
@@ -114,3 +115,20 @@ async def test_a_request_that_the_server_ends_is_opened_again_and_what_was_misse
     assert ear.open == [], "a server that ends it again and again is left alone"
     assert pauses == [1, 2, 4, 8, 16, 30]
     assert ear.events == [ListChanged(OfferKind.TOOL)] * 6
+
+
+async def test_the_subscription_methods_that_modern_servers_lack_widen_and_narrow_what_is_listened_for():
+    def asked(method, **params):
+        return Invocation("r1", method, params, {}, ClientFace(Era.LEGACY, "2025-11-25"))
+
+    ear = Ear({})
+    ear.watch.start()
+    assert ear.watch.subscription(asked("resources/read", uri="a:b")) is None
+    done = ear.watch.subscription(asked("resources/subscribe", uri="a:b"))
+    assert (done.result, done.era) == (b'{"resultType":"complete"}', Era.MODERN)
+    assert ear.watch.subscription(asked("resources/subscribe")) == done
+    await settle()
+    assert [wanted for wanted, _ in ear.open] == [{"resourceSubscriptions": ["a:b"]}]
+    assert ear.watch.subscription(asked("resources/unsubscribe", uri="a:b")) == done
+    await settle()
+    assert ear.open == []

@@ -118,3 +118,19 @@ def test_a_container_engine_that_does_not_answer_is_named(examined, configured, 
 def test_a_slow_start_is_a_warning(examined, configured, monkeypatch):
     monkeypatch.setattr(checkup, "SLOW", 0.0)
     assert of(examined(configured()), "backend clock", "warning")
+
+
+def test_every_problem_says_how_to_mend_it_once(examined, configured, free_port):
+    found = examined(
+        configured(
+            mcpServers={
+                "away": {"url": f"http://127.0.0.1:{free_port}/mcp"},
+                "ends": {"command": "false"},
+                "nowhere": {"command": "cat", "cwd": "/no/such/directory"},
+            }
+        )
+    )
+    by_area = {finding.area: finding for finding in found if finding.status == "problem"}
+    assert by_area["backend away"].fix.startswith("start that server, or mend url (")
+    assert by_area["backend ends"].fix.startswith("mend command, args or cwd (")
+    assert (by_area["backend nowhere"].fix, "mend `cwd`" in by_area["backend nowhere"].text) == ("", True)

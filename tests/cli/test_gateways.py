@@ -1,8 +1,11 @@
+import http.server
 import io
 import os
+import threading
 
 import pytest
 
+from mcp_orchestrator.cli import gateways
 from mcp_orchestrator.cli.exits import Ended, Exit
 from mcp_orchestrator.cli.gateways import act_on_running, running_card
 from mcp_orchestrator.cli.loading import require
@@ -76,3 +79,52 @@ def test_only_what_is_to_be_journalled_writes_a_state_file(configured, printer, 
     with pytest.raises(Ended) as caught:
         act(configuration, printer, status, journal=True)
     assert caught.value.code is Exit.USAGE
+
+
+def test_a_command_without_a_gateway_waits_until_servers_have_come_up(configured, printer, tmp_state, monkeypatch):
+    monkeypatch.setattr(gateways, "SILENCE", 0.0)
+    configuration = require(configured(limits={"listWait": 0}), printer)
+
+    async def listed(actor):
+        return await actor.ask("tools.list", {})
+
+    found = act(configuration, printer, listed)
+    assert [tool["public"] for tool in found["tools"]] == ["clock__now", "clock__wait", "notes__add", "notes__list"]
+    assert "still start: notes, clock" in printer._err.getvalue()
+
+
+@pytest.fixture
+def locked_server():
+    """The address of a server that wants a sign-in."""
+
+    class Locked(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_POST()
+
+        def log_message(self, *_about):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Locked) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/mcp"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_server_that_wants_a_sign_in_ends_every_command_with_3(configured, served, program, locked_server, running):
+    path = configured(mcpServers={"locked": {"url": locked_server}})
+    if running:
+        served(path)
+        restarted = program("backends", "restart", "locked", "--config", str(path))
+        assert (restarted.returncode, "needs sign-in" in restarted.stderr) == (3, True)
+    called = program("tools", "call", "locked__anything", "--config", str(path))
+    assert (called.returncode, "needs sign-in" in called.stderr) == (3, True)
+    assert program("doctor", "--config", str(path)).returncode == 3

@@ -32,3 +32,19 @@ def test_the_program_names_itself_by_what_there_is(monkeypatch, tmp_path):
     assert guidance.own_command() == [str(script)]
     script.unlink()
     assert guidance.own_command() == [sys.executable, "-m", "mcp_orchestrator"]
+
+
+def test_what_to_type_next_is_the_program_as_it_was_typed(monkeypatch, tmp_path):
+    script = tmp_path / "mcp-orchestrator"
+    script.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for typed, shown in (
+        (str(tmp_path / ".venv" / "bin" / "mcp-orchestrator"), ".venv/bin/mcp-orchestrator"),
+        (".venv/bin/mcp-orchestrator", ".venv/bin/mcp-orchestrator"),
+        (str(script), "mcp-orchestrator"),
+        ("/elsewhere/mcp-orchestrator", "/elsewhere/mcp-orchestrator"),
+        ("/usr/lib/python3/__main__.py", "mcp-orchestrator"),
+    ):
+        monkeypatch.setattr(sys, "argv", [typed])
+        assert guidance.typed_command() == shown

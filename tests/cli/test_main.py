@@ -129,6 +129,14 @@ def test_a_reader_that_goes_away_ends_the_program_quietly():
     assert (done.returncode, done.stderr) == (OUTPUT_CLOSED, "")
 
 
+def test_a_result_that_cannot_be_written_is_told_in_one_line():
+    with open("/dev/full", "w", encoding="ascii") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [*PROGRAM, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: the result cannot be written: No space left on device\n")
+
+
 def test_ctrl_c_ends_a_call_with_130_and_leaves_no_process(configured, tmp_path, tmp_state):
     path = configured(observe={"trace": False})
     command = [*PROGRAM, "tools", "call", "clock__wait", "seconds=3000", "--config", str(path)]
@@ -161,3 +169,26 @@ def test_output_that_the_terminal_cannot_show_is_escaped(tmp_path):
     )
     assert b"Traceback" not in done.stderr
     assert b"\\xe9.yaml" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--config", "FILE", "tools", "list"),
+        ("tools", "--config", "FILE", "list"),
+        ("tools", "list", "--config", "FILE"),
+        ("--config", "elsewhere.yaml", "tools", "list", "--config", "FILE"),
+        ("--config", "FILE", "backends", "list"),
+        ("--config", "FILE", "check"),
+        ("--config", "elsewhere.yaml", "check", "FILE"),
+    ],
+)
+def test_the_configuration_may_be_named_before_or_after_the_command(configured, words, tmp_state):
+    path = str(configured(mcpServers={}))
+    shown = invoke(*(path if word == "FILE" else word for word in words))
+    assert shown.exit_code == 0, shown.output
+
+
+def test_check_takes_one_file_only(configured):
+    shown = invoke("check", "--config", "elsewhere.yaml", str(configured()))
+    assert (shown.exit_code, "name the file once" in shown.stderr) == (2, True)

@@ -21,6 +21,14 @@ def test_without_a_journal_there_is_exit_code_4_and_a_fix(runs, configured):
     assert "mcp-orchestrator serve" in shown.stderr
 
 
+def test_a_damaged_journal_is_no_gateway_that_has_not_run(runs, configured, tmp_path):
+    configured()
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.db").write_bytes(b"no database" * 1000)
+    shown = runs("list")
+    assert (shown.exit_code, "is damaged" in shown.stderr, "serve" in shown.stderr) == (2, True, False)
+
+
 def test_runs_are_listed_and_shown_beside_a_gateway_and_without_one(runs, configured, served):
     gateway = served(configured())
     gateway.wait_for("ready")

@@ -80,7 +80,13 @@ def test_an_error_of_the_tool_is_exit_code_5_with_its_text_as_the_result(tools, 
     shown = tools("call", "clock__now", "zone=Nowhere/Never")
     assert shown.exit_code == 5
     assert shown.stdout == "no such time zone: Nowhere/Never\n"
-    assert tools("call", "clock__wait").exit_code == 5  # refused by its schema, which the model is told likewise
+
+
+def test_arguments_that_do_not_fit_are_exit_code_2_for_plan_and_call_alike(tools, configured):
+    configured()
+    shown = tools("call", "clock__wait")
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "Invalid arguments for tool 'clock__wait'" in shown.stderr
 
 
 def test_a_value_of_the_wrong_type_is_a_usage_error_before_anything_is_sent(tools, configured):

@@ -95,3 +95,18 @@ def test_settings_for_a_missing_server_name_the_likely_one(loaded):
     (problem,) = loaded(BASE + "backends: {file: {timeout: 1s}}").problems
     assert (str(problem.code), problem.fix) == ("C051", 'did you mean "files"?')
     assert (problem.line, problem.column) == (2, 12)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("30d", 30 * 86400), ("0", 0), ("forever", 0), ("20000d", 20000 * 86400)]
+)
+def test_the_journal_is_kept_as_long_as_is_written(snapshot, written, seconds):
+    assert snapshot(BASE).storage.retain == 90 * 86400
+    assert snapshot(f"{BASE}storage: {{retain: {written}}}").storage.retain == seconds
+
+
+def test_forever_is_no_duration_elsewhere(loaded):
+    (problem,) = loaded(f"{BASE}questions: {{expire: forever}}").problems
+    assert problem.code == "C014"
+    (problem,) = loaded(f"{BASE}storage: {{retain: always}}").problems
+    assert "or forever" in problem.message

@@ -40,14 +40,14 @@ def test_a_problem_is_plain_data_for_programs():
 def test_problems_come_in_the_order_of_the_file_and_once():
     made = notes("a\nb")
     for line in (2, 1, 2):
-        made.error(Code.SYNTAX, f"line {line}", Place(line, 1))
+        made.error(Code.SYNTAX, f"line {line}", Place(line, 1), "f")
     assert [problem.line for problem in made.problems()] == [1, 2]
 
 
 def test_the_caret_stands_under_its_place_even_behind_something_masked():
     text = "{a: hunter2, bad: 1}"
     made = notes(text, [Span(Place(1, 5), Place(1, 12))])
-    made.error(Code.UNKNOWN_KEY, "m", Place(1, 14))
+    made.error(Code.UNKNOWN_KEY, "m", Place(1, 14), "f")
     (problem,) = made.problems()
     assert problem.excerpt == "{a: <secret>, bad: 1}"
     assert problem.excerpt[problem.caret :].startswith("bad")
@@ -57,7 +57,7 @@ def test_the_caret_stands_under_its_place_even_behind_something_masked():
 def test_the_excerpt_of_a_long_line_is_cut_around_the_place(before, first, length):
     line = "x" * before + "MARK" + "y" * (first + length)
     made = notes(line, [Span(Place(1, before + 6 + first), Place(1, before + 6 + first + length))])
-    made.error(Code.UNKNOWN_KEY, "m", Place(1, before + 1))
+    made.error(Code.UNKNOWN_KEY, "m", Place(1, before + 1), "f")
     (problem,) = made.problems()
     assert len(problem.excerpt) <= 110
     assert problem.excerpt[problem.caret : problem.caret + 1] == "M"
@@ -65,7 +65,7 @@ def test_the_excerpt_of_a_long_line_is_cut_around_the_place(before, first, lengt
 
 def test_control_characters_do_not_reach_the_terminal():
     made = notes("a\t: \x1b[31mred")
-    made.error(Code.SYNTAX, "m", Place(1, 1))
+    made.error(Code.SYNTAX, "m", Place(1, 1), "f")
     assert "\x1b" not in render(made.problems())
     assert "\t" not in render(made.problems())
 

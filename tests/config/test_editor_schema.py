@@ -52,7 +52,7 @@ def test_the_shipped_configurations_are_valid(path):
 @pytest.mark.parametrize(
     "more",
     [
-        "observe: {logLevel: debug}", "observe: {logLevel: loud}", "observe: {logLvl: debug}", "limits: {pageSize: 0}",
+        "storage: {retain: forever}", "storage: {retain: always}", "observe: {logLevel: debug}", "observe: {logLevel: loud}", "observe: {logLvl: debug}", "limits: {pageSize: 0}",
         "limits: {pageSize: '${env:N:-5}'}", "listeners: {http: {port: 1, drain: 5s}}", "listeners: {http: {drain: 5 s}}",
         "listeners: {http: {path: mcp}}", "policies: []", "policies: [{id: a}]", "agents: {a: {}}", "x-y: {a: b}", "y: 1",
         "identity: {required: true}", "identity: {required: false}", "identity: {}", "backends: {s: {inheritEnv: [A]}}",

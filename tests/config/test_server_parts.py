@@ -68,3 +68,20 @@ def test_a_line_end_behind_a_reference_cannot_make_a_second_header(codes):
 @pytest.mark.parametrize("env", ['{"A=B": c}', '{"": c}', '{A: "${env:V}"}'])
 def test_variables_that_cannot_be_set_are_refused(codes, env):
     assert codes(f"mcpServers: {{s: {{command: x, env: {env}}}}}", V="a\0b") == ["C047"]
+
+
+def test_the_secret_words_of_a_definition_are_known(server):
+    block = (
+        "{command: x, args: [--api-key, '${A}', --token=inline-7, -v, verbose-level],"
+        " env: {MY_TOKEN: tok-5678, PLAIN: plain-value, SHORT_KEY: abc, HIDDEN: '${secret:env/B}'}}"
+    )
+    found = {secret.reveal() for secret in server(block, A="argument-1", B="hidden-2").confidential}
+    assert found == {"argument-1", "--token=inline-7", "inline-7", "tok-5678", "hidden-2"}
+
+
+def test_the_secret_words_of_a_remote_definition_are_known(server):
+    block = (
+        "{url: 'http://h/mcp?key=${A}&page=seventeen', headers: {Authorization: 'Bearer ${A}x', Accept: 'text/plain'}}"
+    )
+    found = {secret.reveal() for secret in server(block, A="query-1").confidential}
+    assert found == {"query-1", "seventeen", "Bearer query-1x", "query-1x"}

@@ -139,7 +139,7 @@ def test_unusable_names_are_refused(codes, name):
         ("{command: x, disabled: maybe}", ["C011"]), ("{command: x, timeout: soon}", ["C011"]),
         ("{command: x, timeout: 0}", ["C013"]), ("{command: '  '}", ["C011"]), ("{command: [[x]]}", ["C011"]),
         ("{command: x, headers: {A: b}}", ["C044"]), ("{url: 'http://h/', env: {A: b}, cwd: x}", ["C044", "C044"]),
-        ("{command: x, colour: red, envFile: .env}", ["C010", "C044"]), ("{command: x, includeTools: []}", []),
+        ("{command: x, colour: red, envFile: .env}", ["C010", "C044"]), ("{command: x, includeTools: []}", []), ("{command: x, cwd: [a]}", ["C011"]),
         ("{command: x, excludeTools: rm}", ["C011"]), ("{command: x, tools: {a: true}}", ["C011"]),
         ("{command: x, disabledTools: [[a]]}", ["C011"]),
         ("{url: {a: b}}", ["C011"]),
@@ -172,3 +172,22 @@ def test_servers_must_be_given_by_name(codes):
 def test_the_tools_that_a_block_leaves_out_are_left_out(server, block, include, exclude):
     spec = server(block)
     assert (spec.include, spec.exclude) == (include, exclude)
+
+
+def test_a_name_with_a_bare_dollar_is_told_since_only_one_program_would_fill_it_in(loaded):
+    result = loaded("mcpServers: {s: {command: sh, args: ['$HOME'], env: {K: $MY_TOKEN, L: 'cost $5', M: 'a$b c'}}}")
+    (problem,) = result.problems
+    assert (str(problem.code), problem.fix) == ("C033", "write ${NAME} if the variable is meant")
+    assert dict(result.snapshot.backends["s"].env)["K"].reveal() == "$MY_TOKEN"
+
+
+def test_a_lost_colon_is_told(loaded):
+    (problem,) = loaded("mcpServers:\n  time {command: x}\n").problems
+    assert problem.fix == "a colon is missing: time: {…}"
+
+
+def test_what_follows_the_name_of_a_variable_is_no_secret(snapshot):
+    arguments = '["run", "-e", "GITHUB_PERSONAL_ACCESS_TOKEN", "ghcr.io/github/github-mcp-server"]'
+    assert (
+        snapshot(f"mcpServers: {{s: {{command: docker, args: {arguments}}}}}").backends["s"].args[-1].endswith("server")
+    )

@@ -130,3 +130,9 @@ def test_no_text_makes_anything_but_a_tree_or_a_fault(text):
     else:
         place = (1, 1)
     assert min(place) >= 1
+
+
+def test_toml_is_recognised():
+    with pytest.raises(MalformedError) as caught:
+        read('[mcp_servers.foo]\ncommand = "npx"\n')
+    assert (caught.value.message, "mcpServers" in caught.value.fix) == ("this is TOML, not YAML", True)

@@ -99,5 +99,12 @@ def test_a_close_name_is_suggested():
     assert catalog(offers("git", tool("status"))).close_to(OfferKind.TOOL, "git__statsu") == "git__status"
 
 
+def test_a_profile_that_shows_nothing_of_a_server_hides_the_server_itself():
+    sources = (offers("files", tool("read")), offers("git", tool("status")))
+    made = catalog(*sources, profile=ProfileSpec("p", include=("files.*",)))
+    assert [source.backend for source in made.shown] == ["files"]
+    assert len(catalog(*sources).shown) == 2
+
+
 def test_an_empty_catalog_lists_nothing():
     assert Catalog(Era.MODERN, None, []).offers(OfferKind.TOOL) == ()

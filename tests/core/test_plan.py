@@ -50,6 +50,14 @@ def test_a_view_with_one_server_passes_unknown_names_on_to_it():
     assert decide(call("only__hidden_tool"), one).target.name == "hidden_tool"
 
 
+def test_a_server_is_not_the_only_one_while_nothing_is_known_of_another():
+    specs = {name: BackendSpec(name, TransportKind.STDIO) for name in ("only", "silent")}
+    made = Catalog(Era.MODERN, None, [offers("only", tool("a"))], specs)
+    assert decide(call("silent__tool"), made).target is None
+    specs["silent"] = BackendSpec("silent", TransportKind.STDIO, disabled=True)
+    assert decide(call("hidden"), Catalog(Era.MODERN, None, [offers("only", tool("a"))], specs)).target is not None
+
+
 def test_a_profile_hides_from_calls_what_it_hides_from_lists():
     made = catalog(offers("only", tool("a"), tool("b")), profile=ProfileSpec("p", exclude=("only.b",)))
     for name in ("only__b", "b", "only.b"):

@@ -1,10 +1,65 @@
-"""What `pip install .` installs."""
+"""What `pip install .` installs, and what the project says that it needs."""
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 
 import pytest
+
+OPTIONAL = {"keyring"}  # imported only where a configuration asks for it; its absence is a message
+
+
+def imported(paths):
+    """Top-level names that files import, but for the standard library's."""
+    names = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names)
+
+
+def unnamed(names, requirements):
+    """Which of these names come from no distribution that a requirement names; one may only stand for another."""
+    known, named = packages_distributions(), {normal(line) for line in requirements}
+    return {name for name in names if not {normal(found) for found in [name, *known.get(name, [])]} & named}
+
+
+def normal(requirement):
+    """The normal form of the name that a requirement begins with (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+@pytest.fixture(scope="module")
+def project(root):
+    return tomllib.loads((root / "pyproject.toml").read_text())
+
+
+def test_the_program_depends_on_exactly_what_it_imports(project, root):
+    names = imported((root / "src").rglob("*.py")) - {"mcp_orchestrator"} - OPTIONAL
+    requirements = project["project"]["dependencies"]
+    assert unnamed(names, requirements) == set()
+    known = packages_distributions()
+    used = {normal(found) for name in names for found in known[name]}
+    assert {normal(line) for line in requirements} - used == set()
+
+
+def test_tests_benchmarks_and_scripts_import_only_what_is_named_for_developers(project, root):
+    rooms = [root / name for name in ("tests", "benchmarks", "scripts")]
+    files = [path for room in rooms for path in room.rglob("*.py") if "node_modules" not in path.parts]
+    local = {path.stem for path in files} | {"mcp_orchestrator"}
+    requirements = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    assert unnamed(imported(files) - local, requirements) == set()
+
+
+def test_every_bound_of_a_dependency_has_a_next_version_that_it_leaves_out(project):
+    assert [line for line in project["project"]["dependencies"] if not re.search(r">=.+,<", line)] == []
 
 
 @pytest.fixture(scope="module")

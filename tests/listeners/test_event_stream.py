@@ -1,6 +1,7 @@
 """Event streams: order, bounds, pings, ends, and clients that are gone."""
 
 import asyncio
+import json
 
 import anyio
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from mcp_orchestrator.core.wire.sse import Parser
 from mcp_orchestrator.listeners import event_stream
-from mcp_orchestrator.listeners.event_stream import BACKLOG_FRAMES, EventStream, until_gone
+from mcp_orchestrator.listeners.event_stream import BACKLOG_FRAMES, EventStream, send_event, until_gone
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +126,40 @@ async def test_a_broken_wire_ends_the_stream_quietly():
     with anyio.fail_after(5):
         await stream.written()
     assert stream.ended
+
+
+async def test_last_frames_are_written_though_the_backlog_is_full():
+    wire = Wire()
+    wire.gate.clear()
+    stream = EventStream(wire.send)
+    while stream.send(b"x"):
+        pass
+    stream.close(b"data: last\n\n")
+    stream.close(b"data: twice\n\n")
+    wire.gate.set()
+    await stream.written()
+    assert [event.data for event in Parser().feed(wire.body)][-2:] == [b"x", b"last"]
+    assert wire.complete
+
+
+async def test_a_reply_of_one_event_has_its_length_and_no_line_end_inside():
+    wire = Wire()
+    await send_event(wire.send, b'"a"', b'"result":{\r\n"x":\n1}', [(b"x", b"y")])
+    (event,) = Parser().feed(wire.body)
+    assert json.loads(event.data) == {"jsonrpc": "2.0", "id": "a", "result": {"x": 1}}
+    headers = dict(wire.messages[0]["headers"])
+    assert headers[b"content-length"] == b"%d" % len(wire.body)
+    assert (headers[b"content-type"], headers[b"x"]) == (b"text/event-stream", b"y")
+    assert len(wire.messages) == 2
+
+
+async def test_a_large_event_is_not_copied():
+    wire = Wire()
+    member = b'"result":{"x":"' + b"y" * 100_000 + b'"}'
+    await send_event(wire.send, b"1", member)
+    assert any(message.get("body") is member for message in wire.messages)
+    assert dict(wire.messages[0]["headers"])[b"content-length"] == b"%d" % len(wire.body)
+    assert json.loads(Parser().feed(wire.body)[0].data)["id"] == 1
 
 
 async def test_the_disconnect_is_told_from_what_is_left_of_the_body():

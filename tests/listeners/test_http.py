@@ -7,7 +7,17 @@ import anyio
 import anyio.lowlevel
 import pytest
 from fake_gateway import FakeGateway
-from listener_wire import BOTH, Events, initialize, modern_body, modern_headers, raw_request, request, serving
+from listener_wire import (
+    BOTH,
+    Events,
+    initialize,
+    message_of,
+    modern_body,
+    modern_headers,
+    raw_request,
+    request,
+    serving,
+)
 from mcp import Client
 
 from mcp_orchestrator.listeners.http import HttpListener
@@ -39,7 +49,7 @@ async def test_the_official_client_lists_and_calls_in_either_era(mode):
 async def test_both_eras_are_served_at_the_same_path_at_the_same_time():
     async with serving() as served:
         session = await served.open()
-        assert (await served.legacy(request("ping"), session)).json() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+        assert message_of(await served.legacy(request("ping"), session)) == {"jsonrpc": "2.0", "id": 1, "result": {}}
         assert (await served.call("echo")).status_code == 200
         assert [call.client.era.value for call in served.gateway.calls] == ["modern"]
 

@@ -88,6 +88,20 @@ def test_verdicts_are_remembered_within_bounds():
     assert len(guard._accepts) <= 256
 
 
+@pytest.mark.parametrize(
+    ("accept", "events"),
+    [
+        (b"application/json, text/event-stream", True),
+        (b"Text/Event-Stream;q=0.5, */*", True),
+        (b"*/*", False),
+        (b"application/json", False),
+        (None, False),
+    ],
+)
+def test_only_a_client_that_names_event_streams_is_answered_in_events(accept, events):
+    assert Guard(ALLOWED).wants_events({} if accept is None else {b"accept": accept}) is events
+
+
 async def test_the_guard_stands_before_every_path_and_method():
     async with serving() as served:
         for method, path in (("POST", "/mcp"), ("GET", "/mcp"), ("DELETE", "/mcp"), ("GET", "/healthz"), ("GET", "/x")):

@@ -9,11 +9,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 from fake_gateway import FakeGateway
-from listener_wire import BOTH, Events, events_of, initialize, modern_body, raw_request, request, serving
+from listener_wire import BOTH, Events, events_of, initialize, message_of, modern_body, raw_request, request, serving
 from mcp import Client
 from mcp_types import ElicitResult
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
+from mcp_orchestrator.core.wire.sse import Parser
 from mcp_orchestrator.core.wire.versions import LEGACY_VERSIONS
 from mcp_orchestrator.listeners.mcp_eras import legacy_face
 from mcp_orchestrator.listeners.sessions import LegacySession, Sessions, new_session_id
@@ -23,6 +24,7 @@ from mcp_orchestrator.model.conversation import Question
 from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, View
 
 pytestmark = pytest.mark.anyio
+NEWEST = {"mcp-protocol-version": "2025-11-25"}
 ABLE = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {"listChanged": True}}
 
 
@@ -38,7 +40,7 @@ def text_of(message):
 async def test_initialize_opens_a_session_of_the_asked_version(version):
     async with serving() as served:
         reply = await served.legacy(initialize(version, ABLE))
-        result = reply.json()["result"]
+        result = message_of(reply)["result"]
         assert result["protocolVersion"] == version
         assert result["serverInfo"] == {"name": "fake", "version": "1"}
         assert result["instructions"] == "be kind"
@@ -55,10 +57,10 @@ async def test_initialize_opens_a_session_of_the_asked_version(version):
 
 async def test_an_unknown_version_is_offered_the_newest_one_and_nonsense_is_invalid():
     async with serving() as served:
-        assert (await served.legacy(initialize("1999"))).json()["result"]["protocolVersion"] == "2025-11-25"
+        assert message_of(await served.legacy(initialize("1999")))["result"]["protocolVersion"] == "2025-11-25"
         wrong = request("initialize", {"protocolVersion": 1})
         reply = await served.legacy(wrong)
-        assert reply.json()["error"]["code"] == -32602
+        assert message_of(reply)["error"]["code"] == -32602
         assert "mcp-session-id" not in reply.headers
         assert len(served.gateway.opened) == 1
 
@@ -85,7 +87,7 @@ async def test_an_unknown_version_header_is_refused():
 async def test_a_modern_request_without_its_header_is_told_so():
     async with serving() as served:
         reply = await served.legacy(modern_body("server/discover", key=4))
-        assert (reply.status_code, reply.json()["error"]["code"], reply.json()["id"]) == (400, -32020, 4)
+        assert (reply.status_code, message_of(reply)["error"]["code"], message_of(reply)["id"]) == (400, -32020, 4)
 
 
 async def test_a_session_belongs_to_its_profile():
@@ -101,9 +103,9 @@ async def test_a_session_belongs_to_its_profile():
 async def test_methods_of_the_session_are_answered_in_place():
     async with serving() as served:
         session = await served.open()
-        assert (await served.legacy(request("ping", key="p"), session)).json()["id"] == "p"
+        assert message_of(await served.legacy(request("ping", key="p"), session))["id"] == "p"
         for kind in OfferKind:
-            assert kind.value in (await served.legacy(request(kind.list_method), session)).json()["result"]
+            assert kind.value in message_of(await served.legacy(request(kind.list_method), session))["result"]
         for method, code in (
             ("initialize", -32600),
             ("server/discover", -32601),
@@ -112,10 +114,11 @@ async def test_methods_of_the_session_are_answered_in_place():
             ("vendor/none", -32601),
         ):
             reply = await served.legacy(request(method, {"protocolVersion": "x"}), session)
-            assert (reply.status_code, reply.json()["error"]["code"]) == (200, code), method
-        assert (await served.legacy(modern_body("tools/call", {"name": "echo"}), session)).json()["error"][
-            "code"
-        ] == -32600
+            assert (reply.status_code, message_of(reply)["error"]["code"]) == (200, code), method
+        assert (
+            message_of(await served.legacy(modern_body("tools/call", {"name": "echo"}), session))["error"]["code"]
+            == -32600
+        )
         for method in ("resources/subscribe", "resources/unsubscribe"):
             await served.legacy(request(method, {"uri": "u:1"}), session)
             assert served.gateway.calls[-1].kind.value == "subscription"
@@ -152,6 +155,39 @@ async def test_notifications_and_answers_are_accepted():
         assert served.gateway.notified == [(session, "notifications/roots/list_changed", {})]
 
 
+async def test_a_client_that_names_event_streams_is_answered_in_one_event_and_any_other_in_json():
+    async with serving() as served:
+        reply = await served.legacy(initialize())
+        assert reply.headers["content-type"] == "text/event-stream"
+        session = reply.headers["mcp-session-id"]
+        for body in (
+            request("ping"),
+            request("tools/list"),
+            call("echo"),
+            call("fail"),
+            call("refuse"),
+            call("pretty"),
+        ):
+            reply = await served.legacy(body, session)
+            (event,) = Parser().feed(reply.content)
+            assert (reply.headers["content-type"], event.id) == ("text/event-stream", None)
+            assert reply.headers["content-length"] == str(len(reply.content))
+            plain = await served.legacy(body, session, accept="*/*")
+            assert plain.headers["content-type"] == "application/json"
+            assert plain.json() == json.loads(event.data)
+        assert served.gateway.opened[session][2].streams is None
+        plain = await served.legacy(initialize(), accept="*/*")
+        assert (plain.json()["id"], len(plain.headers["mcp-session-id"])) == (0, 32)
+
+
+async def test_bytes_of_a_backend_cannot_forge_an_event():
+    async with serving() as served:
+        session = await served.open()
+        forged = '{"a":1}\n\ndata: {"jsonrpc":"2.0","id":1,"result":{"forged":1}}\n\n'
+        reply = await served.legacy(call("smuggle", {"bytes": forged}), session)
+        assert len(Parser().feed(reply.content)) == 1
+
+
 async def test_what_a_run_says_turns_the_reply_into_events():
     async with serving() as served:
         session = await served.open()
@@ -167,10 +203,11 @@ async def test_the_sessions_log_level_gates_messages_and_travels_with_calls():
     async with serving() as served:
         session = await served.open()
         assert len(events_of((await served.legacy(call("talk"), session)).content)) == 4
-        assert (await served.legacy(request("logging/setLevel", {"level": "x"}), session)).json()["error"][
-            "code"
-        ] == -32602
-        assert (await served.legacy(request("logging/setLevel", {"level": "error"}), session)).json()["result"] == {}
+        assert (
+            message_of(await served.legacy(request("logging/setLevel", {"level": "x"}), session))["error"]["code"]
+            == -32602
+        )
+        assert message_of(await served.legacy(request("logging/setLevel", {"level": "error"}), session))["result"] == {}
         events = events_of((await served.legacy(call("talk"), session)).content)
         assert [event["params"]["level"] for event in events[:-1]] == ["error"]
         assert [one.log_level for one in served.gateway.calls] == [None, "error"]
@@ -186,7 +223,7 @@ async def test_a_cancelled_request_still_gets_an_end():
             await served.legacy(cancel, other)
             assert not served.gateway.over.is_set()
             await served.legacy(cancel, session)
-            reply = (await waiting).json()
+            reply = message_of(await waiting)
         assert (reply["id"], reply["error"]["code"]) == (5, -32800)
         assert served.gateway.runs[0].reason == "no"
 
@@ -210,6 +247,115 @@ async def test_a_client_that_leaves_does_not_cancel():
         assert served.gateway.runs[0].reason is None
 
 
+def came_after(served, session, event_id):
+    headers = {"accept": "text/event-stream", "mcp-session-id": session, "last-event-id": event_id, **NEWEST}
+    return served.client.stream("GET", served.url, headers=headers)
+
+
+async def test_a_client_that_lost_its_stream_resumes_that_one_and_misses_nothing():
+    async with serving() as served:
+        session = await served.open()
+        body, headers = call("poll", progressToken="t"), {"accept": BOTH, "mcp-session-id": session, **NEWEST}
+        with anyio.fail_after(5):
+            async with served.client.stream("POST", served.url, json=body, headers=headers) as reply:
+                events = Events(reply)
+                primed, first, parting = [await events.event() for _ in range(3)]
+                assert await events.event() is None  # the server let go
+            assert (primed.id, primed.data, primed.retry) == ("1-0", b"", 1000)
+            assert (first.id, json.loads(first.data)["params"]["progress"]) == ("1-1", 1)
+            assert (parting.id, parting.data, parting.retry) == (None, b"", 10)
+            await served.legacy(call("steps", key=2, progressToken="other"), session)
+            async with came_after(served, session, "1-0") as reply:  # as if the first message had been lost
+                events = Events(reply)
+                again, primed = await events.event(), await events.event()
+                assert (again, primed.id) == (first, "1-1")
+            async with came_after(served, session, "1-1") as reply:
+                events = Events(reply)
+                assert (await events.event()).id == "1-1"
+                served.gateway.gate.set()
+                progress, answer = await events.event(), await events.event()
+                assert await events.event() is None
+            assert (progress.id, answer.id) == ("1-2", "1-3")
+            async with came_after(served, session, "1-2") as reply:  # the very last word was lost
+                events = Events(reply)
+                assert await events.event() == answer
+                assert await events.event() is None
+        assert served.gateway.runs[0].reason is None
+        assert len(served.gateway.runs) == 2
+
+
+async def test_older_clients_get_ids_but_are_not_let_go_of():
+    async with serving() as served:
+        session = await served.open("2025-06-18")
+        served.gateway.gate.set()
+        reply = await served.legacy(call("poll", progressToken="t"), session, **{"mcp-protocol-version": "2025-06-18"})
+        assert [event.id for event in Parser().feed(reply.content)] == ["1-1", "1-2", "1-3"]
+
+
+@pytest.mark.parametrize("event_id", ["1-0", "7-1", "0-1", "nonsense"])
+async def test_a_stream_that_is_not_known_any_more_cannot_be_resumed(event_id):
+    async with serving() as served:
+        session = await served.open()
+        async with came_after(served, session, event_id) as reply:
+            assert reply.status_code == 400  # not 404, which would tell the client to begin a new session
+
+
+async def test_the_stream_outside_of_requests_is_resumed_even_while_the_old_connection_looks_alive():
+    async with serving() as served:
+        session = await served.open()
+        port = served.gateway.opened[session][2]
+        with anyio.fail_after(5):
+            async with get(served, session) as old:
+                events = Events(old)
+                assert (await events.event()).id == "0-0"
+                port.notify("notifications/vendor", {"n": 1})
+                assert (await events.event()).id == "0-1"
+                async with came_after(served, session, "0-0") as new:
+                    assert await events.event() is None
+                    events = Events(new)
+                    assert (await events.next())["params"] == {"n": 1}
+                    port.notify("notifications/vendor", {"n": 2})
+                    assert (await events.next())["params"] == {"n": 2}
+            while port.main is not None:
+                await anyio.lowlevel.checkpoint()
+            port.notify("notifications/vendor", {"n": 3})
+            served.gateway.tell(ListChanged(OfferKind.TOOL))
+            async with came_after(served, session, "0-2") as new:
+                events = Events(new)
+                assert (await events.next())["params"] == {"n": 3}
+                assert (await events.next())["method"] == "notifications/tools/list_changed"
+            while port.main is not None:
+                await anyio.lowlevel.checkpoint()
+            async with get(served, session) as fresh:  # without an id there is nothing to catch up with
+                assert (await Events(fresh).event()).data == b""
+
+
+async def test_the_official_client_comes_back_for_the_rest_of_a_call():
+    async with serving() as served, Client(served.url, mode="legacy") as client:
+        heard = []
+
+        async def progress(done, _total, _text):
+            heard.append(done)
+            if done == 1:
+                served.gateway.gate.set()
+
+        with anyio.fail_after(10):
+            result = await client.call_tool("poll", {"n": 1}, progress_callback=progress)
+        assert json.loads(result.content[0].text) == {"n": 1}
+        assert heard == [1, 2]
+
+
+async def test_delete_ends_the_stream_outside_of_requests():
+    async with serving() as served:
+        session = await served.open()
+        with anyio.fail_after(5):
+            async with get(served, session) as reply:
+                events = Events(reply)
+                await events.event()
+                await served.client.delete(served.url, headers={"mcp-session-id": session})
+                assert await events.event() is None
+
+
 async def test_delete_ends_the_session_and_its_runs():
     async with serving() as served:
         session = await served.open()
@@ -218,14 +364,15 @@ async def test_delete_ends_the_session_and_its_runs():
             await served.gateway.entered.wait()
             reply = await served.client.delete(served.url, headers={"mcp-session-id": session})
             assert reply.status_code == 200
-            assert (await waiting).json()["error"]["code"] == -32800
+            assert message_of(await waiting)["error"]["code"] == -32800
         assert served.gateway.closed == [session]
         assert served.gateway.watchers == []
         assert (await served.legacy(request("ping"), session)).status_code == 404
 
 
 def get(served, session, accept=BOTH):
-    return served.client.stream("GET", served.url, headers={"accept": accept, "mcp-session-id": session})
+    headers = {"accept": accept, "mcp-session-id": session, **NEWEST}
+    return served.client.stream("GET", served.url, headers=headers)
 
 
 async def test_the_get_stream_tells_what_changed_and_there_is_one_per_session():
@@ -307,7 +454,7 @@ async def test_an_error_is_an_answer_too_and_an_undeclared_ability_is_never_aske
                 await served.legacy({"jsonrpc": "2.0", "id": question["id"], "error": error}, session)
                 assert text_of(await events.next()) == {"result": None, "code": -1, "message": "never"}
             reply = await served.legacy(call("ask"), session)
-            assert text_of(reply.json()) is None
+            assert text_of(message_of(reply)) is None
 
 
 async def test_a_question_nobody_answers_expires_and_is_withdrawn():

@@ -147,6 +147,16 @@ async def test_a_writer_that_nobody_reads_gives_up_waiting(pipe):
     writer.close()
 
 
+async def test_a_writer_knows_whether_anybody_can_still_read(pipe, tmp_path):
+    read, write = pipe
+    writer = PipeWriter(write, lambda _lags: None, lambda: None)
+    assert not writer.unread()
+    os.close(read)
+    assert writer.unread()
+    with (tmp_path / "out").open("wb") as file:
+        assert not PipeWriter(file.fileno(), lambda _lags: None, lambda: None).unread()
+
+
 async def test_a_regular_file_is_written(tmp_path):
     path = tmp_path / "output"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)

@@ -146,6 +146,21 @@ def test_closing_is_done_once():
     assert gateway.watchers == []
 
 
+def test_a_stream_that_was_lost_still_gets_what_would_be_lost_otherwise():
+    gateway = FakeGateway()
+    mine, stream = session(gateway), Channel()
+    mine.notify("notifications/vendor", {"n": 1})
+    mine.attach(stream)
+    mine.detach(stream)
+    mine.notify("notifications/vendor", {"n": 2})
+    gateway.tell(ListChanged(OfferKind.TOOL))
+    assert [b'"n":2' in message for message in stream.messages] == [True]
+    mine.close("over")
+    mine.notify("notifications/vendor", {"n": 3})
+    mine.let_go(1)
+    assert len(stream.messages) == 1
+
+
 def test_log_messages_outside_of_calls_obey_the_level():
     mine, main = session(FakeGateway()), Channel()
     mine.attach(main)

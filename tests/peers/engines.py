@@ -70,6 +70,9 @@ class Ear:
     def notify(self, method, params):
         self.heard.append((method, params))
 
+    def let_go(self, after):
+        self.heard.append(("let go", after))
+
     async def ask(self, question):
         self.asked.append(question)
         return self.answer
@@ -99,7 +102,7 @@ class Whole:
             structlog.get_logger(),
             clock=self.clock,
             wall=lambda: 0.0,
-            randomness=lambda n: bytes(n),
+            randomness=bytes,
             trace=True,
         )
         made = snapshot(tmp_path, specs, **changes)

@@ -15,7 +15,7 @@ from mcp_orchestrator.plugin_api import ClientEvent, Port, View
 
 HEADER_SCHEMA = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
 CROWD = 1000
-TOOLS = ("echo", "steps", "talk", "ask", "wait", "big", "fail", "refuse", "smuggle", "pretty", "region")
+TOOLS = ("echo", "steps", "talk", "ask", "wait", "big", "fail", "refuse", "smuggle", "pretty", "region", "poll")
 
 
 class FakeRun:
@@ -147,6 +147,12 @@ class FakeGateway:
                     await self.gate.wait()
                 finally:
                     self.over.set()
+            case "poll":
+                port.notify("notifications/progress", {"progress": 1})
+                port.let_go(0.01)
+                self.entered.set()
+                await self.gate.wait()
+                port.notify("notifications/progress", {"progress": 2})
             case "big":
                 return completed(call, {"content": [{"type": "text", "text": "x" * arguments["size"]}]})
             case "fail":

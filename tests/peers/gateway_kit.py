@@ -254,7 +254,7 @@ class Legacy:
         body = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
         reply = await self.http.post(self.url, json=body, headers=self.headers)
         assert reply.status_code == 200, reply.text
-        self.initialized = reply.json()["result"]
+        self.initialized = _split(reply, 0)[0]["result"]
         self.headers["mcp-session-id"] = reply.headers["mcp-session-id"]
         self.headers["mcp-protocol-version"] = self.initialized["protocolVersion"]
         await self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
@@ -298,7 +298,8 @@ class Legacy:
             yield Events(reply).next
 
     async def end(self):
-        await self.http.delete(self.url, headers=self.headers)
+        with contextlib.suppress(httpx2.HTTPError):  # the gateway may be gone
+            await self.http.delete(self.url, headers=self.headers)
 
 
 class Piped:

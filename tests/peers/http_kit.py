@@ -7,6 +7,8 @@ import contextlib
 import sys
 from pathlib import Path
 
+import anyio
+
 from mcp_orchestrator.model.call import ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer
 from mcp_orchestrator.model.snapshot import BackendSpec, Secret, TransportKind
@@ -38,6 +40,10 @@ class RecordingTalk:
 
     def notify(self, method, params):
         self.said.append((method, dict(params)))
+        self.heard.set()
+
+    def let_go(self, after):
+        self.said.append(("let go", after))
         self.heard.set()
 
     async def ask(self, question):
@@ -88,6 +94,35 @@ def tool_call(
         name_header=name,
         headers=headers,
     )
+
+
+class Conversation:
+    """A raw server, a backend towards it and an open session, for the length of a block.
+
+    `server` is a context that gives the raw server; `make` makes the backend from its address.
+    """
+
+    def __init__(self, server, make, client):
+        self.ears = Ears()
+        self._context = server
+        self._make = make
+        self._client = client
+
+    async def __aenter__(self):
+        self.server = await self._context.__aenter__()
+        self.backend = self._make(self.server.url)
+        self.session = await self.backend.open(self.ears.opening())
+        assert self.session.era is self._client.era
+        return self
+
+    async def __aexit__(self, *_):
+        await self.session.close()
+        await self.backend.aclose()
+        await self._context.__aexit__(None, None, None)
+
+    async def call(self, name="echo", talk=None, **options):
+        with anyio.fail_after(10):
+            return await self.session.invoke(tool_call(name, client=self._client, **options), talk or RecordingTalk())
 
 
 async def until(condition):

@@ -79,6 +79,12 @@ class RawServer:
     scheme: str = "http"
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def drop(self) -> None:
+        """Close every connection at once."""
+        for writer in self.writers:
+            writer.transport.abort()
 
     @property
     def url(self) -> str:
@@ -106,7 +112,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str],
 
 @contextlib.asynccontextmanager
 async def raw_server(
-    script: Callable[[Request], Awaitable[None] | None], *, tls: ssl.SSLContext | None = None
+    script: Callable[[Request], Awaitable[None] | None], *, tls: ssl.SSLContext | None = None, port: int = 0
 ) -> AsyncIterator[RawServer]:
     """Serve every request with `script`; whatever still runs at the end is cancelled."""
     state = RawServer(scheme="https" if tls else "http")
@@ -115,6 +121,7 @@ async def raw_server(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         state.connections += 1
         number = state.connections
+        state.writers.add(writer)
         try:
             while not writer.is_closing() and (got := await _read(reader)) is not None:
                 request = Request(*got, len(state.requests) + 1, number, reader, writer)
@@ -126,6 +133,7 @@ async def raw_server(
         except ConnectionError:
             pass
         finally:
+            state.writers.discard(writer)
             writer.close()
 
     def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -133,7 +141,7 @@ async def raw_server(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(start, "127.0.0.1", 0, limit=2**24, ssl=tls)
+    server = await asyncio.start_server(start, "127.0.0.1", port, limit=2**24, ssl=tls)
     state.port = server.sockets[0].getsockname()[1]
     try:
         yield state

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from fake_gateway import FakeGateway
 
-from mcp_orchestrator.core.wire.sse import Parser
+from mcp_orchestrator.core.wire.sse import Parser, ServerSentEvent
 from mcp_orchestrator.listeners.http import HttpListener
 from mcp_orchestrator.listeners.stdio import StdioListener
 from mcp_orchestrator.model.snapshot import HttpSpec
@@ -55,8 +55,16 @@ async def raw_request(url: str, method: str, headers: dict[str, str], body: byte
 
 
 def events_of(text: bytes) -> list[Any]:
-    """The JSON of every event."""
-    return [json.loads(event.data) for event in Parser().feed(text)]
+    """The JSON of every event that has data."""
+    return [json.loads(event.data) for event in Parser().feed(text) if event.data]
+
+
+def message_of(reply: Any) -> Any:
+    """The one message of a reply, be it plain JSON or an event."""
+    if reply.headers["content-type"] != "text/event-stream":
+        return reply.json()
+    (message,) = events_of(reply.content)
+    return message
 
 
 class Served:
@@ -115,16 +123,23 @@ class Events:
     def __init__(self, reply: Any) -> None:
         self._chunks = reply.aiter_bytes()
         self._parser = Parser()
-        self._ready: list[Any] = []
+        self._ready: list[ServerSentEvent] = []
 
     async def next(self) -> Any:
-        """The next event's JSON; None at the end of the stream."""
+        """The next message, events without data passed over; None at the end of the stream."""
+        while (event := await self.event()) is not None:
+            if event.data:
+                return json.loads(event.data)
+        return None
+
+    async def event(self) -> ServerSentEvent | None:
+        """The next event as it came; None at the end of the stream."""
         while not self._ready:
             try:
                 chunk = await anext(self._chunks)
             except StopAsyncIteration:
                 return None
-            self._ready += [json.loads(event.data) for event in self._parser.feed(chunk)]
+            self._ready += self._parser.feed(chunk)
         return self._ready.pop(0)
 
 

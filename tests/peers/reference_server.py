@@ -544,7 +544,7 @@ def main() -> None:
     port = int(sys.argv[1])
     warnings.simplefilter("ignore", MCPDeprecationWarning)  # the suite still asks for logging and sampling
     app = build().streamable_http_app(event_store=Events(), retry_interval=100, host="127.0.0.1")
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
 
 
 if __name__ == "__main__":

@@ -5,33 +5,14 @@ import select
 import sys
 from pathlib import Path
 
+from http_kit import MODERN_CLIENT, RecordingTalk
+
 from mcp_orchestrator.model.call import ClientFace, Era, Invocation
-from mcp_orchestrator.model.conversation import Answer
 from mcp_orchestrator.model.snapshot import BackendSpec, TransportKind
 
 RAW = str(Path(__file__).with_name("stdio_raw.py"))
 GATEWAY = str(Path(__file__).with_name("stdio_gateway.py"))
-MODERN_CLIENT = ClientFace(Era.MODERN, "2026-07-28", {"elicitation": {}}, {"name": "ada", "version": "7"})
 LEGACY_CLIENT = ClientFace(Era.LEGACY, "2025-11-25")
-
-
-class RecordingTalk:
-    """Keeps what a backend says to its run, in order, and answers questions with `answer`."""
-
-    def __init__(self, answer=None):
-        self.said = []
-        self.questions = []
-        self.answer = answer or Answer(result={"action": "accept", "content": {"name": "ada"}})
-
-    def progress(self, params):
-        self.said.append(("progress", params))
-
-    def notify(self, method, params):
-        self.said.append((method, params))
-
-    async def ask(self, question):
-        self.questions.append(question)
-        return self.answer
 
 
 def spec(*arguments, name="raw", command=sys.executable, **settings):
@@ -62,3 +43,6 @@ def gone(pid, seconds=10.0):
         return bool(select.select([handle], [], [], seconds)[0])
     finally:
         os.close(handle)
+
+
+__all__ = ["GATEWAY", "LEGACY_CLIENT", "MODERN_CLIENT", "RAW", "RecordingTalk", "gone", "spec", "tool_call"]

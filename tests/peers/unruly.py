@@ -41,7 +41,7 @@ class Server:
     def take(self, message):
         method, key, params = message.get("method"), message.get("id"), message.get("params") or {}
         if method is None:
-            self.answers.pop(key)(message)
+            self.answers.pop(key, lambda _message: None)(message)
         elif key is None:
             if method == "notifications/cancelled":
                 self.note(f"cancelled {params.get('requestId')}")

@@ -2,10 +2,13 @@
 
 import json
 
+import anyio
 import pytest
 from engines import FakeBackend, whole
 
-from mcp_orchestrator.model.call import Principal
+from mcp_orchestrator.model.call import Era, Principal
+from mcp_orchestrator.model.conversation import Question
+from mcp_orchestrator.model.outcome import Completed
 from mcp_orchestrator.runtime.actions import Actions
 
 pytestmark = pytest.mark.anyio
@@ -74,3 +77,24 @@ async def test_bad_input_is_a_value_error(tmp_path):
         for args in ({}, {"name": 7}, {"name": "one__echo", "arguments": [1]}):
             with pytest.raises(ValueError, match="must be"):
                 await table(made)["tools.call"](args)
+
+
+async def test_a_known_tool_does_not_wait_for_servers_that_are_still_unknown(tmp_path):
+    slow = FakeBackend("two")
+    async with whole(tmp_path, FakeBackend("one"), slow) as made:
+        made.supervisor("two").record.offers.clear()
+        made.supervisor("two").settled.clear()
+        made.gateway.generation.offers_changed()
+        with anyio.fail_after(1):
+            assert (await table(made)["tools.show"]({"name": "one__echo"}))["backend"] == "one"
+
+
+async def test_a_question_that_nobody_can_answer_is_declined_and_told(tmp_path):
+    async def ask(_invocation, talk):
+        answer = await talk.ask(Question("elicitation/create", {"message": "Who?"}))
+        return Completed(json.dumps(answer.result).encode(), Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=ask)) as made:
+        answer = await table(made)["tools.call"]({"name": "one__echo"})
+        assert answer["declined"] == ["Who?"]
+        assert answer["outcome"]["result"]["action"] == "decline"

@@ -148,6 +148,19 @@ async def test_nothing_is_acknowledged_that_could_not_be_recorded(tmp_path):
         assert "not recorded: disk full" in outcome.message
 
 
+async def test_after_a_record_was_lost_nothing_is_sent_until_the_journal_can_be_written_again(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        made.journal.broken = True
+        await made.call("one__echo")
+        outcome = await made.call("one__echo")
+        assert "nothing was sent" in outcome.message
+        assert outcome.retryable
+        assert len(backend.sessions[0].invocations) == 1
+        made.journal.broken = False
+        assert isinstance(await made.call("one__echo"), Completed)
+
+
 async def test_progress_is_passed_on_only_to_those_who_want_it(tmp_path):
     async def step(_invocation, talk):
         talk.progress({"progress": 1})
@@ -161,6 +174,17 @@ async def test_progress_is_passed_on_only_to_those_who_want_it(tmp_path):
             asked.wants_progress = wants
             await made.gateway.start(asked, ear).outcome()
             assert [method for method, _ in ear.heard] == ["notifications/progress"] * wants + ["notifications/message"]
+
+
+async def test_a_client_is_let_go_of_when_the_backend_lets_go_of_us(tmp_path):
+    async def work(_invocation, talk):
+        talk.let_go(0.5)
+        return Completed(b"{}", Era.MODERN)
+
+    async with whole(tmp_path, FakeBackend("one", play=work)) as made:
+        ear = Ear()
+        await made.gateway.start(tool_call("one__echo"), ear).outcome()
+        assert ear.heard == [("let go", 0.5)]
 
 
 async def test_a_question_goes_to_the_client_of_the_run_and_is_declined_if_it_cannot_be_asked(tmp_path):

@@ -17,6 +17,7 @@ CALLS = [
     {"name": "files__list_allowed_directories", "arguments": {}},
     {"name": "reference__test_multiple_content_types", "arguments": {}},
     {"name": "reference__test_tool_with_progress", "arguments": {}},
+    {"name": "reference__test_reconnection", "arguments": {}},
     {"name": "old_time__convert_time", "arguments": {"source_timezone": "Nowhere/Town", "time": "1:00", "target_timezone": "UTC"}},
 ]  # fmt: skip
 CLIENTS = ("sdk2-modern", "sdk2-legacy", "sdk1", "typescript")
@@ -88,7 +89,7 @@ def test_an_official_client_lists_and_calls_servers_of_both_eras(talk, ways, cli
     seen = talk(client, *ways[way])
     for name in {call["name"] for call in CALLS}:
         assert name in seen["tools"]
-    new, old, echo, files, mixed, progress, wrong = seen["results"]
+    new, old, echo, files, mixed, progress, polled, wrong = seen["results"]
     for result in (new, old):
         assert not result.get("isError")
         assert "UTC" in result["content"][0]["text"]
@@ -97,6 +98,7 @@ def test_an_official_client_lists_and_calls_servers_of_both_eras(talk, ways, cli
     assert [block["type"] for block in mixed["content"]] == ["text", "image", "resource"]
     assert not progress.get("isError")
     assert [step[0] for step in seen["progress"] if step[1] == 100] == [0, 50, 100]
+    assert polled["content"][0]["text"] == "Reconnection test completed"
     assert wrong["isError"] is True
 
 

@@ -38,4 +38,4 @@ def test_what_is_missing_is_told_with_its_place_and_what_to_do(path):
     problems = load(path, environ={}, secrets=resolvers({}, path.parent)).problems
     assert [(str(problem.code), problem.line) for problem in problems] == [("C032", 4), ("C032", 4)]
     assert "not set" in problems[0].message
-    assert "chmod 600" in problems[1].message
+    assert "chmod 600" in problems[1].fix

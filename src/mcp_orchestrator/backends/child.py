@@ -7,11 +7,14 @@ import os
 import secrets
 import shutil
 import signal
+import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from mcp_orchestrator.backends.lines import Lines
+from mcp_orchestrator.backends.pacing import Pace
 from mcp_orchestrator.backends.process import Process, start
 from mcp_orchestrator.backends.reaper import Reaper
 from mcp_orchestrator.backends.watchdog import CHILD_MARKER, GATEWAY_MARKER
@@ -60,7 +63,10 @@ def child_environment(spec: BackendSpec, environ: Mapping[str, str]) -> dict[str
 
 
 def find_program(spec: BackendSpec, path: str) -> str:
-    """The absolute path of the program, looked up on the child's own `path`.
+    """The absolute path of the program, looked up on the child's own `path`, then beside our own interpreter.
+
+    The latter finds servers that were installed together with us (extra `quickstart`), where clients start us with
+    the bare PATH of a desktop, or pipx shows our own script only.
 
     Raises:
         BackendError: no such directory or program, or it may not be executed; the message tells how to mend it.
@@ -77,7 +83,7 @@ def find_program(spec: BackendSpec, path: str) -> str:
         if not os.access(full, os.X_OK):
             raise _unavailable(f"backend {spec.name}: {str(full)!r} may not be executed; chmod +x it{where}")
         return str(full)
-    found = shutil.which(command, path=path)
+    found = shutil.which(command, path=path) or shutil.which(command, path=str(Path(sys.executable).parent))
     if found is None:
         advice = _INSTALL.get(command, "install it")
         raise _unavailable(
@@ -120,6 +126,7 @@ class Child:
         self._reason: str | None = None
         self._ending: asyncio.Task[None] | None = None
         self._last_words: asyncio.TimerHandle | None = None
+        self._pace = Pace()
         self._stderr_window = 0.0
         self._stderr_taken = 0
         self._stderr_lost = 0
@@ -181,10 +188,14 @@ class Child:
     # -- what the loop tells ---------------------------------------------------------------------------------------
 
     def _data_received(self, fd: int, data: bytes) -> None:
-        if fd == 1:
-            self._out.feed(data)
-        else:
+        if fd != 1:
             self._stderr(data)
+            return
+        began = time.thread_time()
+        self._out.feed(data)
+        wait = self._pace.took(time.thread_time() - began, self._loop.time())
+        if wait:
+            self._pause(1, wait)
 
     def _pipe_closed(self, fd: int) -> None:
         if fd == 2:  # noqa: PLR2004 - standard error
@@ -241,10 +252,14 @@ class Child:
         if not self._stderr_lost:
             self._err.finish()
         self._stderr_lost += len(data)
-        pipe = self._process.outputs.get(2) if self._process is not None else None
+        self._pause(2, _STDERR_PAUSE)
+
+    def _pause(self, fd: int, seconds: float) -> None:
+        """Let the child wait: what it writes fills its pipe, and then it stands still."""
+        pipe = self._process.outputs.get(fd) if self._process is not None else None
         if pipe is not None and not pipe.is_closing():
             pipe.pause_reading()
-            self._loop.call_later(_STDERR_PAUSE, self._resume, pipe)
+            self._loop.call_later(seconds, self._resume, pipe)
 
     def _resume(self, pipe: asyncio.ReadTransport) -> None:
         if not pipe.is_closing():

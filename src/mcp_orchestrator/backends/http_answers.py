@@ -49,6 +49,7 @@ def scrub(spec: BackendSpec, text: str) -> str:
     if spec.url is not None:
         parts = urlsplit(spec.url.reveal())
         words |= {spec.url.reveal(), parts.query, parts.netloc.rpartition("@")[0]}
+    words |= {secret.reveal() for secret in spec.confidential}
     for word in sorted(words, key=len, reverse=True):
         if len(word) > 3:  # noqa: PLR2004 - shorter words are no secrets and occur everywhere
             text = text.replace(word, "<secret>")
@@ -82,9 +83,9 @@ def refusal(spec: BackendSpec, shown: str, response: Response) -> BackendError:
     said = _said(spec, response)
     match status:
         case 401:
-            realm = _REALM.search(response.header(b"www-authenticate"))
-            where = f" for {realm[1]!r}" if realm else ""
-            text = f"{who} needs sign-in{where} (HTTP 401): put a valid token into the server's `headers`{said}"
+            text = (
+                f"{who} needs sign-in{_where(response)} (HTTP 401): put a valid token into the server's `headers`{said}"
+            )
         case 403:
             text = f"{who} refuses access (HTTP 403): the token in the server's `headers` lacks a right{said}"
         case 404:
@@ -102,9 +103,21 @@ def refusal(spec: BackendSpec, shown: str, response: Response) -> BackendError:
             text = f"{who} failed (HTTP {status}); the call may have had effects{said}"
             return BackendError(FailureKind.BACKEND_ERROR, text, data=data, sent=True)
         case _:
-            text = f"{who} refused the request (HTTP {status}){said}"
-            return BackendError(FailureKind.BACKEND_ERROR, text, data=data)
+            return _unexpected(who, status, said)
     return BackendError(FailureKind.UNAVAILABLE, text, data=data)
+
+
+def _unexpected(who: str, status: int, said: str) -> BackendError:
+    data = {"httpStatus": status}
+    if status < REDIRECTS.start:
+        text = f"{who} accepted a request without answering it (HTTP {status})"
+        return BackendError(FailureKind.BAD_ANSWER, text, data=data, sent=True)
+    return BackendError(FailureKind.BACKEND_ERROR, f"{who} refused the request (HTTP {status}){said}", data=data)
+
+
+def _where(response: Response) -> str:
+    realm = _REALM.search(response.header(b"www-authenticate"))
+    return f" for {realm[1]!r}" if realm else ""
 
 
 def wrong_content(spec: BackendSpec, shown: str, response: Response) -> BackendError:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import select
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 import httptools
 
+from mcp_orchestrator.backends.pacing import Pace
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 
@@ -50,6 +52,13 @@ class Response:
         return b"".join(chunks)
 
 
+class EndedError(BackendError):
+    """The server ended an event stream in good order, before `OnChunk` had what it waits for."""
+
+    def __init__(self, peer: str) -> None:
+        super().__init__(FailureKind.DIED, f"{peer} ended its event stream before the result", sent=True)
+
+
 class StaleError(Exception):
     """A reused connection was closed before the first byte of an answer: the server may or may not have read."""
 
@@ -85,6 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         "_loop",
         "_on_chunk",
         "_owner",
+        "_pace",
         "_parser",
         "_problem",
         "_response",
@@ -110,6 +120,7 @@ class Connection(asyncio.BufferedProtocol):
         self._filled = self._body_left = self._fed = 0
         self._head_done = self._has_length = self._keep = self._streaming = self._gone = False
         self._drain: asyncio.TimerHandle | None = None
+        self._pace = Pace()
         self.used = False
         self.idle_since = 0.0
         self.idle_limit: float | None = None
@@ -172,6 +183,24 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
             return
         self._fed += nbytes
+        if self._streaming:
+            began = time.thread_time()
+            self._parse(nbytes)
+            self._hold_back(self._pace.took(time.thread_time() - began, self._loop.time()))
+        else:
+            self._parse(nbytes)
+
+    def _hold_back(self, seconds: float) -> None:
+        """Leave a flood waiting in the sender's socket for a while."""
+        if seconds and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._loop.call_later(seconds, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _parse(self, nbytes: int) -> None:
         try:
             self._parser.feed_data(self._owner.scratch[:nbytes])
         except httptools.HttpParserUpgrade:
@@ -235,7 +264,7 @@ class Connection(asyncio.BufferedProtocol):
             self._body_left = int(length)
             if self._body_left > self._owner.max_body:
                 self._problem = self._bad(
-                    f"announces {self._body_left} bytes, the limit is {self._owner.max_body} bytes"
+                    f"announces {self._body_left} bytes, the limit is {self._owner.max_body} bytes (`maxResultBytes`)"
                 )
         if self._on_chunk is not None:
             kind = headers.get(b"content-type", b"")
@@ -249,7 +278,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not self._streaming:
             if response.size > self._owner.max_body:
-                self._problem = self._bad(f"is larger than the limit of {self._owner.max_body} bytes")
+                self._problem = self._bad(f"is larger than the limit of {self._owner.max_body} bytes (`maxResultBytes`)")
             response.chunks.append(body)
             return
         if self._drain is not None or self._waiter is None or self._waiter.done():
@@ -324,8 +353,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
         if waiter is not None and not waiter.done():
             if self._streaming:
-                text = f"{self._owner.peer} ended its event stream before the result"
-                waiter.set_exception(BackendError(FailureKind.DIED, text, sent=True))
+                waiter.set_exception(EndedError(self._owner.peer))
             else:
                 waiter.set_result(response)
 

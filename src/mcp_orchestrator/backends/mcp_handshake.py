@@ -22,6 +22,8 @@ from mcp_orchestrator.core.wire.versions import (
 from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.errors import INVALID_PARAMS, UNSUPPORTED_VERSION, BackendError
 from mcp_orchestrator.model.outcome import Failed, FailureKind
+from mcp_orchestrator.model.snapshot import BackendSpec, EraPolicy
+from mcp_orchestrator.plugin_api import Opening
 
 Request = Callable[[str, dict[str, Any]], Awaitable[Any]]
 """Sends `method` with `params` and returns the decoded result. Raises RpcError or BackendError."""
@@ -52,6 +54,17 @@ class Agreement:
     server_info: Mapping[str, Any]
     capabilities: Mapping[str, Any]
     instructions: str | None
+
+
+def possible_eras(spec: BackendSpec) -> tuple[Era, ...]:
+    """The eras that the configuration of a server allows, the one to try first in front."""
+    return (Era.MODERN, Era.LEGACY) if spec.era is EraPolicy.AUTO else (Era(spec.era.value),)
+
+
+def wanted_era(spec: BackendSpec, opening: Opening) -> Era | None:
+    """The era to open a session in; None to find out."""
+    possible = possible_eras(spec)
+    return opening.era or (possible[0] if len(possible) == 1 else None)
 
 
 def modern_meta(

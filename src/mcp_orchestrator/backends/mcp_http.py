@@ -12,13 +12,14 @@ from typing import Final
 
 from mcp_orchestrator.backends.http_answers import METHOD_NOT_ALLOWED, NOT_FOUND
 from mcp_orchestrator.backends.http_pool import Endpoint, HttpPool
+from mcp_orchestrator.backends.mcp_handshake import possible_eras, wanted_era
 from mcp_orchestrator.backends.mcp_http_legacy import LegacyHttpSession
 from mcp_orchestrator.backends.mcp_http_modern import ModernHttpSession, ModernWire
 from mcp_orchestrator.backends.mcp_sse import SseSession
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.errors import UNSUPPORTED_VERSION, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
-from mcp_orchestrator.model.snapshot import BackendSpec, EraPolicy
+from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import Opening
 
 HttpSession = ModernHttpSession | LegacyHttpSession | SseSession
@@ -44,9 +45,7 @@ class HttpBackend:
     @property
     def eras(self) -> Sequence[Era]:
         """Both, unless the configuration says which."""
-        if self._spec.era is EraPolicy.AUTO:
-            return (Era.MODERN, Era.LEGACY)
-        return (Era(self._spec.era.value),)
+        return possible_eras(self._spec)
 
     async def open(self, opening: Opening) -> HttpSession:
         """Open a session within the start timeout.
@@ -58,9 +57,7 @@ class HttpBackend:
         endpoint = Endpoint.of(self._spec)
         if self._pool is None:
             self._pool = HttpPool.of(self._spec, endpoint)
-        wanted = opening.era
-        if wanted is None and self._spec.era is not EraPolicy.AUTO:
-            wanted = Era(self._spec.era.value)
+        wanted = wanted_era(self._spec, opening)
         try:
             async with asyncio.timeout(self._spec.start_timeout):
                 if wanted is not Era.LEGACY:

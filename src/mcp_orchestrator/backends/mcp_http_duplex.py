@@ -34,6 +34,12 @@ class HttpDuplex(Duplex):
         pending = self._pending.get(ident)
         return pending is not None and not pending.future.done()
 
+    def let_go(self, ident: int, after: float) -> None:
+        """The server closed the connection of a request, to be asked again in `after` seconds."""
+        pending = self._pending.get(ident)
+        if pending is not None and pending.talk is not None:
+            pending.talk.let_go(after)
+
     async def request(
         self,
         method: str,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.backends.http_answers import (
@@ -21,21 +20,19 @@ from mcp_orchestrator.backends.http_answers import (
     rpc_error_in,
     wrong_content,
 )
-from mcp_orchestrator.backends.http_connection import Response
+from mcp_orchestrator.backends.http_connection import EndedError, Response
 from mcp_orchestrator.backends.http_pool import Endpoint, HttpPool, header_lines
-from mcp_orchestrator.backends.mcp_handshake import Agreement, RpcError, initialize, invocation_meta
 from mcp_orchestrator.backends.mcp_http_duplex import HttpDuplex
-from mcp_orchestrator.backends.mcp_http_modern import JSON_OR_EVENTS, checked, configured, walk_offers
+from mcp_orchestrator.backends.mcp_http_modern import JSON_OR_EVENTS, checked
 from mcp_orchestrator.backends.mcp_http_reading import bad
+from mcp_orchestrator.backends.mcp_http_session import PostingSession
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.headers import PROTOCOL_VERSION_HEADER, SESSION_HEADER
 from mcp_orchestrator.core.wire.sse import EventTooLargeError, Parser
-from mcp_orchestrator.model.call import Era, Invocation
-from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.errors import BackendError
-from mcp_orchestrator.model.outcome import Completed, FailureKind, Outcome
+from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.model.snapshot import BackendSpec
-from mcp_orchestrator.plugin_api import Opening, Talk
+from mcp_orchestrator.plugin_api import Opening
 
 FAREWELL: Final = 2.0
 """Seconds that the DELETE at the end of a session may take."""
@@ -93,85 +90,26 @@ class EventStream:
         return min(wanted, _LONGEST_PAUSE)
 
 
-class LegacyHttpSession:
+class LegacyHttpSession(PostingSession):
     """A legacy session over HTTP. Calls run side by side; each POST is a task of its own."""
 
     def __init__(self, spec: BackendSpec, endpoint: Endpoint, pool: HttpPool, opening: Opening) -> None:
-        self._spec = spec
-        self._endpoint = endpoint
-        self._pool = pool
-        self._opening = opening
-        self._headers = configured(spec, endpoint)
+        super().__init__(spec, endpoint, pool, opening)
         self._post_head = endpoint.head("POST", checked(spec, (*JSON_OR_EVENTS, *self._headers)))
         self._session_id: str | None = None
         self._session_lines = b""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._over = asyncio.Event()
-        self._agreement: Agreement | None = None
-        self.duplex = HttpDuplex(spec.name, self._send, hear=opening.on_event, stray=opening.on_stderr)
 
     @classmethod
     async def open(cls, spec: BackendSpec, endpoint: Endpoint, pool: HttpPool, opening: Opening) -> LegacyHttpSession:
         """Shake hands. Raises BackendError; its `data["httpStatus"]` is there when an HTTP status was the reason."""
         session = cls(spec, endpoint, pool, opening)
         try:
-            session._agreement = await initialize(
-                session._shake,
-                session._say,
-                spec.name,
-                client_info=opening.client_info or None,
-                capabilities=opening.capabilities,
-                version=opening.version,
-            )
+            await session._shake_hands(session._shake)
         except BaseException:
             await session.close()
             raise
         session._spawn(session._keep_listening())
         return session
-
-    @property
-    def era(self) -> Era:
-        """Always legacy."""
-        return Era.LEGACY
-
-    @property
-    def agreement(self) -> Agreement:
-        """What the handshake settled."""
-        if self._agreement is None:
-            raise RuntimeError("the session is not open yet")
-        return self._agreement
-
-    @property
-    def pid(self) -> int | None:
-        """No process of ours."""
-        return None
-
-    async def offers(self) -> Offers:
-        """Everything the server offers now, within its start timeout. Raises BackendError."""
-        return await walk_offers(self._spec, self.agreement, self._ask, self._opening)
-
-    async def invoke(self, invocation: Invocation, talk: Talk) -> Outcome:
-        """Carry out one request; cancelling tells the server by notification and drops the POST."""
-        try:
-            result = await self.duplex.request(
-                invocation.method,
-                invocation.params,
-                meta=invocation_meta(invocation, Era.LEGACY, self.agreement.version),
-                talk=talk,
-                wants_progress=invocation.wants_progress,
-            )
-        except (RpcError, BackendError) as error:
-            return error.as_failed()
-        return Completed(result, Era.LEGACY)
-
-    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Send a notification of the client."""
-        self.duplex.notify(method, params)
-
-    async def wait_closed(self) -> str:
-        """Wait until the server has ended the session; returns why."""
-        await self._over.wait()
-        return f"backend {self._spec.name} {self.duplex.ended}"
 
     async def close(self) -> None:
         """End the session: tell the server, in at most `FAREWELL` seconds, and drop every stream."""
@@ -184,19 +122,13 @@ class LegacyHttpSession:
                     await self._pool.request(head, None, urgent=True)
             except (BackendError, TimeoutError):
                 pass  # a server that is gone needs no farewell
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._drop()
 
     def _end(self, reason: str) -> None:
         self.duplex.end(reason)
         self._over.set()
 
     # Sending.
-
-    async def _ask(self, method: str, params: dict[str, Any]) -> Any:
-        return jsonrpc.decode(await self.duplex.request(method, params))
 
     async def _shake(self, method: str, params: dict[str, Any]) -> Any:
         """`initialize`: from its answer on, every request names the version and the session."""
@@ -230,12 +162,6 @@ class LegacyHttpSession:
             replayable = self.duplex.harmless
             self.duplex.posts[ident] = self._spawn(self._carry(message, ident, replayable=replayable))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     async def _tell(self, message: bytes) -> None:
         """POST a notification or an answer of ours."""
         try:
@@ -259,7 +185,7 @@ class LegacyHttpSession:
             if error.kind is not FailureKind.DIED or stream.last_id is None:
                 self.duplex.fail(ident, error)
                 return
-            await self._resume(ident, stream)
+            await self._resume(ident, stream, in_order=isinstance(error, EndedError))
 
     def _settle(self, ident: int, response: Response) -> None:
         """An answer that is whole: learn the session, judge the status, take the body."""
@@ -290,12 +216,15 @@ class LegacyHttpSession:
         head = self._endpoint.head("GET", checked(self._spec, tuple(headers))) + self._session_lines
         return head if last_id is None else head + _last_event_line(last_id)
 
-    async def _resume(self, ident: int, stream: EventStream) -> None:
-        """The stream of a POST broke off, or the server closed it to be polled: go on where it ended."""
+    async def _resume(self, ident: int, stream: EventStream, *, in_order: bool) -> None:
+        """The stream of a POST broke off, or the server closed it `in_order` to be polled: go on where it ended."""
         attempt = 0
         reason = ""
         while attempt < _RESUMES and self.duplex.waits(ident):
-            await asyncio.sleep(stream.pause(attempt))
+            pause = stream.pause(attempt)
+            if in_order:
+                self.duplex.let_go(ident, pause)
+            await asyncio.sleep(pause)
             stream.renew()
             before = stream.events
             try:
@@ -304,7 +233,7 @@ class LegacyHttpSession:
                 if error.kind is FailureKind.BAD_ANSWER:
                     self.duplex.fail(ident, error)
                     return
-                reason = error.message
+                reason, in_order = error.message, isinstance(error, EndedError)
             else:
                 if not self.duplex.waits(ident):
                     return

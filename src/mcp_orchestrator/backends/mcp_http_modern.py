@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,7 +25,7 @@ from mcp_orchestrator.backends.http_connection import Response
 from mcp_orchestrator.backends.http_pool import Endpoint, HttpPool, header_lines
 from mcp_orchestrator.backends.mcp_handshake import Agreement, RpcError, discover, invocation_meta, modern_meta
 from mcp_orchestrator.backends.mcp_http_reading import Reading, read_result
-from mcp_orchestrator.backends.mcp_offers import walk
+from mcp_orchestrator.backends.mcp_offers import walk_in_time
 from mcp_orchestrator.backends.mcp_watch import Watch
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.headers import METHOD_HEADER, NAME_BEARING, PROTOCOL_VERSION_HEADER, encode_header_value
@@ -59,7 +58,6 @@ JSON_OR_EVENTS: Final = (
     ("content-type", "application/json"),
     ("accept", "application/json, text/event-stream"),
 )
-_DONE: Final = b'{"resultType":"complete"}'
 _METHOD: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _MAX_HEADS: Final = 64
 _FIRST_PAUSE: Final = 0.5
@@ -234,12 +232,14 @@ class ModernHttpSession:
 
     async def offers(self) -> Offers:
         """Everything the server offers now, within its start timeout. Raises BackendError."""
-        return await walk_offers(self._wire.spec, self._agreement, self._wire.ask, self._wire.opening)
+        wire = self._wire
+        return await walk_in_time(wire.spec, self._agreement, wire.ask, wire.opening.on_stderr)
 
     async def invoke(self, invocation: Invocation, talk: Talk) -> Outcome:
         """Carry out one request; cancelling closes its connection."""
-        if invocation.method in {"resources/subscribe", "resources/unsubscribe"}:
-            return self._subscription(invocation)
+        done = self._watch.subscription(invocation)
+        if done is not None:
+            return done
         wire = self._wire
         try:
             response, reading = await wire.send(
@@ -269,16 +269,6 @@ class ModernHttpSession:
         self._watch.stop()
         if self._doubt is not None:
             self._doubt.cancel()
-
-    def _subscription(self, invocation: Invocation) -> Outcome:
-        """Modern servers have no `resources/subscribe`: the open `subscriptions/listen` request is widened instead."""
-        uri = invocation.params.get("uri")
-        if isinstance(uri, str):
-            if invocation.method == "resources/subscribe":
-                self._watch.subscribe(uri)
-            else:
-                self._watch.unsubscribe(uri)
-        return Completed(_DONE, Era.MODERN)
 
     def _judge(self, response: Response) -> None:
         """An answer as a legacy server would give it casts doubt on the era: ask again, aside from the call."""
@@ -321,30 +311,6 @@ def checked(spec: BackendSpec, headers: tuple[tuple[str, str], ...]) -> tuple[tu
     except ValueError as error:
         raise BackendError(FailureKind.INVALID, f"backend {spec.name}: {error}") from None
     return tuple(unique.values())
-
-
-async def walk_offers(spec: BackendSpec, agreement: Agreement, ask: Any, opening: Opening) -> Offers:
-    """Everything a server offers, within its start timeout. `ask` sends one request and returns it decoded.
-
-    Raises:
-        BackendError: the tools cannot be listed, the connection was lost, or it took too long.
-    """
-    try:
-        async with asyncio.timeout(spec.start_timeout):
-            return await walk(
-                ask,
-                backend=spec.name,
-                era=agreement.era,
-                version=agreement.version,
-                server_info=agreement.server_info,
-                capabilities=agreement.capabilities,
-                instructions=agreement.instructions,
-                taken_at=time.time(),
-                note=opening.on_stderr,
-            )
-    except TimeoutError as error:
-        text = f"backend {spec.name} did not list what it offers within {spec.start_timeout:g} s"
-        raise BackendError(FailureKind.TIMEOUT, text) from error
 
 
 def _extra(invocation: Invocation) -> bytes:

@@ -7,16 +7,18 @@ kinds at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mcp_orchestrator.backends.mcp_handshake import RpcError
+from mcp_orchestrator.backends.mcp_handshake import Agreement, Request, RpcError
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.errors import METHOD_NOT_FOUND, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
+from mcp_orchestrator.model.snapshot import BackendSpec
 
 MAX_PAGES: Final = 100
 MAX_ITEMS: Final = 10_000
@@ -98,8 +100,32 @@ def flaw_of(kind: OfferKind, entry: Any) -> str:
     return ""
 
 
+async def walk_in_time(spec: BackendSpec, agreement: Agreement, request: Request, note: Note) -> Offers:
+    """Like `walk`, for what a handshake settled, within the server's start timeout.
+
+    Raises:
+        BackendError: the tools cannot be listed, the connection was lost, or it took too long.
+    """
+    try:
+        async with asyncio.timeout(spec.start_timeout):
+            return await walk(
+                request,
+                backend=spec.name,
+                era=agreement.era,
+                version=agreement.version,
+                server_info=agreement.server_info,
+                capabilities=agreement.capabilities,
+                instructions=agreement.instructions,
+                taken_at=time.time(),
+                note=note,
+            )
+    except TimeoutError as error:
+        text = f"backend {spec.name} did not list what it offers within {spec.start_timeout:g} s"
+        raise BackendError(FailureKind.TIMEOUT, text) from error
+
+
 async def walk(
-    request: Callable[[str, dict[str, Any]], Awaitable[Any]],
+    request: Request,
     *,
     backend: str,
     era: Era,
@@ -144,7 +170,7 @@ async def walk(
     )
 
 
-async def _all_pages(request: Callable[[str, dict[str, Any]], Awaitable[Any]], walk: _Walk) -> None:
+async def _all_pages(request: Request, walk: _Walk) -> None:
     seen: set[str] = set()
     cursor: str | None = None
     for _page in range(MAX_PAGES):

@@ -6,47 +6,37 @@ MCP 2024-11-05 basic/transports (HTTP with SSE). Deprecated since 2025-03-26, bu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urljoin
 
 from mcp_orchestrator.backends.http_answers import EVENT_STREAM, OK, content_type, refusal, rpc_error_in
 from mcp_orchestrator.backends.http_connection import Response
 from mcp_orchestrator.backends.http_pool import Endpoint, HttpPool
-from mcp_orchestrator.backends.mcp_handshake import Agreement, RpcError, initialize, invocation_meta
-from mcp_orchestrator.backends.mcp_http_duplex import HttpDuplex
-from mcp_orchestrator.backends.mcp_http_modern import JSON_OR_EVENTS, checked, configured, walk_offers
+from mcp_orchestrator.backends.mcp_http_modern import JSON_OR_EVENTS, checked
 from mcp_orchestrator.backends.mcp_http_reading import bad
+from mcp_orchestrator.backends.mcp_http_session import PostingSession
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.headers import PROTOCOL_VERSION_HEADER
 from mcp_orchestrator.core.wire.sse import EventTooLargeError, Parser
-from mcp_orchestrator.model.call import Era, Invocation
-from mcp_orchestrator.model.catalog import Offers
+from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.errors import UNSUPPORTED_VERSION, BackendError
-from mcp_orchestrator.model.outcome import Completed, FailureKind, Outcome
+from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.model.snapshot import BackendSpec
-from mcp_orchestrator.plugin_api import Opening, Talk
+from mcp_orchestrator.plugin_api import Opening
 
 _SUCCESS: Final = range(200, 300)
 
 
-class SseSession:
+class SseSession(PostingSession):
     """A session: lives as long as its event stream."""
 
     def __init__(self, spec: BackendSpec, endpoint: Endpoint, pool: HttpPool, opening: Opening) -> None:
-        self._spec = spec
-        self._endpoint = endpoint
-        self._pool = pool
-        self._opening = opening
-        self._headers = configured(spec, endpoint)
+        super().__init__(spec, endpoint, pool, opening)
         self._parser = Parser(spec.max_result_bytes)
         self._post_head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._agreement: Agreement | None = None
         self._version: tuple[tuple[str, str], ...] = ()
         self._target = endpoint
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._over = asyncio.Event()
-        self.duplex = HttpDuplex(spec.name, self._send, hear=opening.on_event, stray=opening.on_stderr)
 
     @classmethod
     async def open(cls, spec: BackendSpec, endpoint: Endpoint, pool: HttpPool, opening: Opening) -> SseSession:
@@ -55,70 +45,16 @@ class SseSession:
         session._spawn(session._read())
         try:
             await asyncio.shield(session._post_head)
-            session._agreement = await initialize(
-                session._ask,
-                session._say,
-                spec.name,
-                client_info=opening.client_info or None,
-                capabilities=opening.capabilities,
-                version=opening.version,
-            )
+            await session._shake_hands(session._ask)
         except BaseException:
             await session.close()
             raise
         return session
 
-    @property
-    def era(self) -> Era:
-        """Always legacy."""
-        return Era.LEGACY
-
-    @property
-    def agreement(self) -> Agreement:
-        """What the handshake settled."""
-        if self._agreement is None:
-            raise RuntimeError("the session is not open yet")
-        return self._agreement
-
-    @property
-    def pid(self) -> int | None:
-        """No process of ours."""
-        return None
-
-    async def offers(self) -> Offers:
-        """Everything the server offers now, within its start timeout. Raises BackendError."""
-        return await walk_offers(self._spec, self.agreement, self._ask, self._opening)
-
-    async def invoke(self, invocation: Invocation, talk: Talk) -> Outcome:
-        """Carry out one request; cancelling tells the server."""
-        try:
-            result = await self.duplex.request(
-                invocation.method,
-                invocation.params,
-                meta=invocation_meta(invocation, Era.LEGACY, self.agreement.version),
-                talk=talk,
-                wants_progress=invocation.wants_progress,
-            )
-        except (RpcError, BackendError) as error:
-            return error.as_failed()
-        return Completed(result, Era.LEGACY)
-
-    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Send a notification of the client."""
-        self.duplex.notify(method, params)
-
-    async def wait_closed(self) -> str:
-        """Wait until the event stream is over; returns why."""
-        await self._over.wait()
-        return f"backend {self._spec.name} {self.duplex.ended}"
-
     async def close(self) -> None:
         """Drop the event stream, which ends the session."""
         self._end("was closed by this program")
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._drop()
 
     def _end(self, reason: str, error: BackendError | None = None) -> None:
         self.duplex.end(reason)
@@ -129,7 +65,7 @@ class SseSession:
             self._post_head.exception()  # whoever opens the session hears of it; nobody else needs to
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
-        result = jsonrpc.decode(await self.duplex.request(method, params))
+        result = await super()._ask(method, params)
         if method == "initialize" and isinstance(result, dict) and isinstance(result.get("protocolVersion"), str):
             self._version = ((PROTOCOL_VERSION_HEADER, result["protocolVersion"]),)
             self._post_head = asyncio.get_running_loop().create_future()
@@ -146,12 +82,6 @@ class SseSession:
         post = self._spawn(self._post(message, ident, replayable=ident is not None and self.duplex.harmless))
         if ident is not None:
             self.duplex.posts[ident] = post
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _post(self, message: bytes, ident: int | None, *, replayable: bool) -> None:
         """Deliver one message; what fails here fails only the request it carries."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -20,17 +19,20 @@ from mcp_orchestrator.backends.mcp_handshake import (
     initialize,
     invocation_meta,
     modern_meta,
+    possible_eras,
+    wanted_era,
 )
 from mcp_orchestrator.backends.mcp_link import Duplex
-from mcp_orchestrator.backends.mcp_offers import walk
+from mcp_orchestrator.backends.mcp_offers import walk_in_time
 from mcp_orchestrator.backends.mcp_watch import Watch
 from mcp_orchestrator.backends.reaper import Reaper
+from mcp_orchestrator.core.redaction import redactor
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.errors import UNSUPPORTED_VERSION, BackendError
 from mcp_orchestrator.model.outcome import Completed, FailureKind, Outcome
-from mcp_orchestrator.model.snapshot import BackendSpec, EraPolicy
+from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import Opening, Talk
 
 SILENCE: Final = 3.0
@@ -40,7 +42,6 @@ CONFUSED: Final = 10.0
 """Seconds for `initialize` on a pipe where `server/discover` was refused; then a fresh process is tried."""
 
 _FIRST_SHARE: Final = 0.5  # of the start timeout, for the process that is probed
-_DONE: Final = b'{"resultType":"complete"}'
 
 
 class StdioLink:
@@ -50,11 +51,13 @@ class StdioLink:
         self.spec = spec
         self.opening = opening
         self.closed = asyncio.Event()
+        redact = redactor(spec)
+        tell = lambda line: opening.on_stderr(redact(line))  # noqa: E731 - servers print what they were started with
         self.duplex = Duplex(
             spec.name,
             self._send,
             hear=opening.on_event,
-            stray=opening.on_stderr,
+            stray=tell,
             exclusive=opening.exclusive,
             ask_outside=opening.on_question,
         )
@@ -63,7 +66,7 @@ class StdioLink:
             reaper,
             on_line=self.duplex.feed,
             on_overlong=self._overlong,
-            on_stderr=opening.on_stderr,
+            on_stderr=tell,
             on_end=self._ended,
         )
 
@@ -136,29 +139,15 @@ class StdioSession:
 
     async def offers(self) -> Offers:
         """Everything the server offers now, within its start timeout. Raises BackendError."""
-        spec, agreement = self._link.spec, self._agreement
-        try:
-            async with asyncio.timeout(spec.start_timeout):
-                return await walk(
-                    self._request_own,
-                    backend=spec.name,
-                    era=agreement.era,
-                    version=agreement.version,
-                    server_info=agreement.server_info,
-                    capabilities=agreement.capabilities,
-                    instructions=agreement.instructions,
-                    taken_at=time.time(),
-                    note=self._link.opening.on_stderr,
-                )
-        except TimeoutError as error:
-            text = f"backend {spec.name} did not list what it offers within {spec.start_timeout:g} s"
-            raise BackendError(FailureKind.TIMEOUT, text) from error
+        link = self._link
+        return await walk_in_time(link.spec, self._agreement, self._request_own, link.opening.on_stderr)
 
     async def invoke(self, invocation: Invocation, talk: Talk) -> Outcome:
         """Carry out one request; cancelling tells the server."""
         modern = self._watch is not None
-        if modern and invocation.method in {"resources/subscribe", "resources/unsubscribe"}:
-            return self._subscription(invocation)
+        done = self._watch.subscription(invocation) if self._watch is not None else None
+        if done is not None:
+            return done
         try:
             result = await self._duplex.request(
                 invocation.method,
@@ -187,16 +176,6 @@ class StdioSession:
         if self._watch is not None:
             self._watch.stop()
         await self._link.child.stop()
-
-    def _subscription(self, invocation: Invocation) -> Outcome:
-        """Modern servers have no `resources/subscribe`: the open `subscriptions/listen` request is widened instead."""
-        uri = invocation.params.get("uri")
-        if self._watch is not None and isinstance(uri, str):
-            if invocation.method == "resources/subscribe":
-                self._watch.subscribe(uri)
-            else:
-                self._watch.unsubscribe(uri)
-        return Completed(_DONE, self._era)
 
     def _own_meta(self) -> dict[str, Any] | None:
         """`_meta` of requests that the gateway makes on its own behalf."""
@@ -230,9 +209,7 @@ class StdioBackend:
     @property
     def eras(self) -> Sequence[Era]:
         """Both, unless the configuration says which."""
-        if self._spec.era is EraPolicy.AUTO:
-            return (Era.MODERN, Era.LEGACY)
-        return (Era(self._spec.era.value),)
+        return possible_eras(self._spec)
 
     async def open(self, opening: Opening) -> StdioSession:
         """Start the child and shake hands, within the start timeout.
@@ -241,9 +218,7 @@ class StdioBackend:
             BackendError: `unavailable` when it cannot be started, ends, or stays silent; `backend_error` with code
                 -32022 when it does not speak the wanted era.
         """
-        wanted = opening.era
-        if wanted is None and self._spec.era is not EraPolicy.AUTO:
-            wanted = Era(self._spec.era.value)
+        wanted = wanted_era(self._spec, opening)
         try:
             async with asyncio.timeout(self._spec.start_timeout):
                 session = await (self._legacy(opening) if wanted is Era.LEGACY else self._probe(opening))
@@ -342,7 +317,7 @@ class StdioBackend:
                     return found
             legacy = loop.create_task(link.initialize())
             patience = CONFUSED if modern.done() else None
-            return await self._first_usable({task for task in (modern, legacy) if not task.done()}, patience)
+            return await self._first_usable(modern, legacy, patience)
         finally:
             for task in (modern, legacy):
                 if task is not None:
@@ -350,18 +325,26 @@ class StdioBackend:
             await asyncio.gather(modern, *((legacy,) if legacy else ()), return_exceptions=True)
 
     async def _first_usable(
-        self, waiting: set[asyncio.Task[Agreement | None]] | set[asyncio.Task[Agreement]], patience: float | None
+        self, modern: asyncio.Task[Agreement | None], legacy: asyncio.Task[Agreement], patience: float | None
     ) -> Agreement | None:
-        left: set[asyncio.Task[Any]] = set(waiting)
-        while left:
-            done, left = await asyncio.wait(left, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        """The first usable of the two answers, the modern one if both are there.
+
+        Modern servers refuse `initialize`, and may do so before they answer `server/discover`: that refusal counts
+        only once the other question has led nowhere.
+        """
+        tasks: tuple[asyncio.Task[Any], asyncio.Task[Any]] = (modern, legacy)
+        while True:
+            for task in tasks:
+                if task.done() and (task is modern or task.exception() is None):
+                    found = self._usable(task)
+                    if found is not None:
+                        return found
+            left = {task for task in tasks if not task.done()}
+            if not left:
+                return self._usable(legacy)
+            done, _ = await asyncio.wait(left, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 return None
-            for task in done:
-                found = self._usable(task)
-                if found is not None:
-                    return found
-        return None
 
     def _usable(self, task: asyncio.Task[Any]) -> Agreement | None:
         """The agreement of a finished handshake; None when it failed in a way that another attempt may mend."""

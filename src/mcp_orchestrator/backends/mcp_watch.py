@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.backends.mcp_handshake import RpcError
+from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.errors import BackendError
+from mcp_orchestrator.model.outcome import Completed
 from mcp_orchestrator.plugin_api import ListChanged, SessionEvent
 
 _FLAGS: Final = {
@@ -20,6 +22,8 @@ _FLAGS: Final = {
     OfferKind.RESOURCE: "resourcesListChanged",
     OfferKind.PROMPT: "promptsListChanged",
 }
+_SUBSCRIPTIONS: Final = frozenset({"resources/subscribe", "resources/unsubscribe"})
+_DONE: Final = b'{"resultType":"complete"}'
 _MAX_ENDS: Final = 6
 _STABLE_SECONDS: Final = 60.0
 _PAUSE_AT_MOST: Final = 30.0
@@ -51,6 +55,21 @@ class Watch:
         if before is not None:
             # A turn later: the new request is then on its way before the old one is withdrawn, and nothing is missed.
             loop.call_soon(lambda: loop.call_soon(before.cancel))
+
+    def subscription(self, invocation: Invocation) -> Completed | None:
+        """Carry out `resources/subscribe` and its contrary, which modern servers do not have; None for other methods.
+
+        The open request is widened or narrowed instead.
+        """
+        if invocation.method not in _SUBSCRIPTIONS:
+            return None
+        uri = invocation.params.get("uri")
+        if isinstance(uri, str):
+            if invocation.method == "resources/subscribe":
+                self.subscribe(uri)
+            else:
+                self.unsubscribe(uri)
+        return Completed(_DONE, Era.MODERN)
 
     def subscribe(self, uri: str) -> None:
         """Hear of changes of one resource too."""

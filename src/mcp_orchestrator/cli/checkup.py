@@ -131,7 +131,7 @@ def _writable(path: Path) -> Finding:
 
 def _port(configuration: Configuration, card: GatewayCard | None) -> Iterator[Finding]:
     http = configuration.snapshot.http
-    where = f"{http.host}:{http.port}"
+    where = f"{http.host}:{http.port}" if http.port else f"a port of {http.host}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -187,8 +187,10 @@ async def _open(spec: BackendSpec, reaper: Reaper) -> Finding:
             offers = await _offers(backend, stderr)
     except BackendError as error:
         code = Exit.SIGN_IN if needs_sign_in({"data": error.data}) else Exit.UNREACHABLE
-        text = error.message.removeprefix(f"{area}: ")
-        return Finding("problem", area, text, await _advice(spec, stderr), code)
+        text = error.message.removeprefix(f"{area}: ").removeprefix(f"{area} ")
+        told = bool(spec.where) and spec.where in text  # messages that say how to mend it name the place too
+        fix = await _advice(spec, stderr) or ("" if told else _remedy(spec, code))
+        return Finding("problem", area, text, fix, code)
     except TimeoutError:
         text = f"no answer within {spec.start_timeout:g} s"
         fix = await _advice(spec, stderr) or f"raise backends.{spec.name}.startTimeout if it needs longer"
@@ -225,6 +227,15 @@ async def _advice(spec: BackendSpec, stderr: list[str]) -> str:
     if engine in _CONTAINERS and not await _engine_runs(spec.command):
         return f"{engine} does not answer: start it ({engine} info says more)"
     return f"it printed: {' / '.join(stderr[-_LAST_WORDS:])}" if stderr else ""
+
+
+def _remedy(spec: BackendSpec, code: Exit) -> str:
+    """What to do about a backend that does not come up and says nothing itself."""
+    if code is Exit.SIGN_IN:
+        return f'give it credentials: headers: {{Authorization: "Bearer ${{secret:env/NAME}}"}} ({spec.where})'
+    if spec.transport is TransportKind.STDIO:
+        return f"mend command, args or cwd ({spec.where}), and try the command in a terminal"
+    return f"start that server, or mend url ({spec.where})"
 
 
 async def _engine_runs(command: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from mcp_orchestrator.cli.actor import Found, Work
 from mcp_orchestrator.cli.exits import Ended, Exit, of_failure
 from mcp_orchestrator.cli.loading import Configuration
 from mcp_orchestrator.cli.printing import Printer, safe_line
+from mcp_orchestrator.cli.results import needs_sign_in
+from mcp_orchestrator.listeners import control
 from mcp_orchestrator.listeners.control import (
     ActionError,
     GatewayCard,
@@ -21,9 +24,13 @@ from mcp_orchestrator.listeners.control import (
     read_card,
 )
 from mcp_orchestrator.model.errors import BackendError
+from mcp_orchestrator.model.snapshot import Snapshot
 from mcp_orchestrator.observe.logging import make_logger
 from mcp_orchestrator.storage.trouble import StorageError
 from mcp_orchestrator.wiring import Application, run
+
+SILENCE: Final = 2.0
+"""Seconds after which it is told for which servers a command waits."""
 
 CALL_PATIENCE: Final = 24 * 3600.0
 """Seconds to wait for the running gateway: calls have deadlines of their own there."""
@@ -45,7 +52,7 @@ def act(configuration: Configuration, out: Printer, work: Work[Found], *, journa
             return await work(_Running(_state(configuration)))
         if card is not None:
             out.note(f"The gateway that is running (process {card.pid}) serves {safe_line(card.config or '')}.")
-        return await _in_process(configuration, work, journal=journal)
+        return await _in_process(configuration, out, work, journal=journal)
 
     return run(whichever)
 
@@ -108,23 +115,45 @@ class _Own:
         try:
             return await self._actions[action](args)
         except BackendError as error:
-            raise Ended(of_failure(error.kind.value), error.message) from error
+            code = Exit.SIGN_IN if needs_sign_in({"data": error.data}) else of_failure(error.kind.value)
+            raise Ended(code, error.message) from error
         except LookupError as error:
             raise Ended(Exit.USAGE, str(error.args[0])) from error
         except ValueError as error:
             raise Ended(Exit.USAGE, str(error)) from error
 
 
-async def _in_process(configuration: Configuration, work: Work[Found], *, journal: bool) -> Found:
+async def _in_process(configuration: Configuration, out: Printer, work: Work[Found], *, journal: bool) -> Found:
     silent = make_logger("critical", "text", io.StringIO())  # what went wrong is told by the actions
     application = Application(
-        configuration.snapshot, config_path=configuration.path.absolute(), log=silent, persistent=journal
+        _patient(configuration.snapshot),
+        config_path=configuration.path.absolute(),
+        log=silent,
+        persistent=journal,
     )
     try:
         async with application as app:
-            return await work(_Own(app.actions))
+            telling = asyncio.ensure_future(_tell_who_keeps_us(app, out))
+            try:
+                return await work(_Own(app.actions))
+            finally:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
     except StorageError as error:
         raise Ended(Exit.USAGE, str(error)) from error
+
+
+def _patient(snapshot: Snapshot) -> Snapshot:
+    """The same, where lists wait until servers have come up or failed: this process has no later."""
+    longest = max((spec.start_timeout for spec in snapshot.backends.values()), default=0.0)
+    return replace(snapshot, list_wait=max(snapshot.list_wait, longest))
+
+
+async def _tell_who_keeps_us(app: Application, out: Printer) -> None:
+    await asyncio.sleep(SILENCE)
+    names = ", ".join(safe_line(supervisor.spec.name) for supervisor in app.gateway.generation.waiting)
+    if names:
+        out.note(f"Waiting for servers that were never seen before and still start: {names}")
 
 
 def _meaning(kind: str) -> Exit:
@@ -134,5 +163,7 @@ def _meaning(kind: str) -> Exit:
             return Exit.USAGE
         case "failed":
             return Exit.UNREACHABLE
+        case control.SIGN_IN:
+            return Exit.SIGN_IN
         case _:
             return of_failure(kind)

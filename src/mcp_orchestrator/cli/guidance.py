@@ -35,13 +35,15 @@ def as_lines(steps: Mapping[str, str]) -> list[str]:
 
 def typed_command() -> str:
     """How this program is called in a terminal of the same person, in the same directory."""
-    typed = sys.argv[0]
-    if Path(typed).name != "mcp-orchestrator":
+    typed, here = Path(sys.argv[0]), Path.cwd()
+    if typed.name != "mcp-orchestrator":
         return "mcp-orchestrator"
-    if not Path(typed).is_absolute():
-        return _word(Path(typed))
+    if not typed.is_absolute():
+        return _word(typed)
     found = shutil.which("mcp-orchestrator")
-    return "mcp-orchestrator" if found is not None and Path(found) == Path(typed) else _word(Path(typed))
+    if found is not None and Path(found) == typed:
+        return "mcp-orchestrator"
+    return _word(typed.relative_to(here) if typed.is_relative_to(here) else typed)
 
 
 def own_command() -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import io
@@ -102,6 +103,8 @@ class Commands(click.Group):
             value = super().main(words, prog_name, complete_var, standalone_mode=False, obj=printer, **extra)
         except Ended as ended:
             printer.failure(ended.code, ended.message, ended.fix, ended.details)
+            if ended.code is Exit.UNEXPECTED:
+                _drop_output()  # what could not be written is not tried again at the interpreter's end
             return ended.code
         except click.exceptions.NoArgsIsHelpError as error:
             printer.note(error.format_message())
@@ -155,4 +158,5 @@ def _more_help(error: click.ClickException) -> str:
 
 def _drop_output() -> None:
     """Point standard output at nothing, so that the interpreter's last flush cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(io.UnsupportedOperation):  # a stream without a file, as in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -114,5 +114,5 @@ def _exit(found: Mapping[str, Any]) -> int:
     refusal = found["refusal"]
     if refusal is None:
         return Exit.DONE
-    error = refusal.get("error")
-    return of_failure(str(error.get("kind", ""))) if isinstance(error, Mapping) else Exit.USAGE
+    error = refusal.get("error", refusal)
+    return of_failure(str(error.get("kind", "")))

@@ -16,6 +16,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TextIO
 
+from mcp_orchestrator.cli.exits import Ended, Exit
+
 # C0 and C1 controls, DEL, line and paragraph separators, bidirectional marks, the byte order mark, lone surrogates.
 _CONTROL: Final = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
@@ -123,10 +125,21 @@ class Printer:
         self.line(safe_json(value) if self.json else text)
 
     def line(self, text: str) -> None:
-        """One line of the result; nothing for an empty text."""
-        if text:
+        """One line of the result; nothing for an empty text.
+
+        Raises:
+            BrokenPipeError: the reader went away.
+            Ended: the result cannot be written for another reason, such as a full disk.
+        """
+        if not text:
+            return
+        try:
             self._stdout.write(text + "\n")
             self._stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Ended(Exit.UNEXPECTED, f"the result cannot be written: {error.strerror}") from error
 
     def note(self, text: str, style: Style | None = None) -> None:
         """Anything that is not the result, on standard error."""

@@ -80,7 +80,8 @@ def _refusal(outcome: Outcome) -> dict[str, Any]:
             error = {"code": outcome.code, "message": outcome.message, "data": outcome.data}
             return {"error": error | {"kind": outcome.kind.value, "retryable": outcome.retryable}}
         case ToolRefusal():
-            return {"result": {"content": [{"type": "text", "text": outcome.text}], "isError": True}}
+            result = {"content": [{"type": "text", "text": outcome.text}], "isError": True}
+            return {"result": result, "kind": outcome.kind.value}
         case Completed():
             return {}
         case _:

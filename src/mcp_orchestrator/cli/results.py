@@ -22,9 +22,19 @@ def report(answer: Mapping[str, Any], out: Printer) -> int:
         Ended: there is no result, with the exit code for why.
     """
     outcome, run = answer["outcome"], str(answer.get("run", ""))
+    for question in answer.get("declined", ()):
+        out.note(
+            f"The tool asked something that nobody could answer here; it was declined: {safe_line(question)}",
+            Style.WARN,
+        )
     if "error" in outcome:
         raise failure(outcome["error"], run)
     result = outcome["result"]
+    if "kind" in outcome:  # a refusal of ours in the form that models read: nothing was sent
+        fix = "mcp-orchestrator tools show says what it takes" if outcome["kind"] == "invalid" else ""
+        raise Ended(
+            of_failure(outcome["kind"]), text_of(result), fix=fix, details={"kind": outcome["kind"]} | _kept(run)
+        )
     if result.get("resultType") == "input_required":
         raise _question(result, run)
     out.result(result, text_of(result))

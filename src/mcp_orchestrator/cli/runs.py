@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,8 @@ def _journal(config: Path | None, out: Printer) -> JournalReader:
     try:
         return JournalReader(path)
     except StorageError as error:
+        if error.errno != errno.ENOENT:
+            raise Ended(Exit.USAGE, str(error)) from error
         raise Ended(Exit.UNREACHABLE, str(error), fix="mcp-orchestrator serve writes the journal") from error
 
 

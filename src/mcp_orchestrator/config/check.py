@@ -140,7 +140,9 @@ class _Checker:
         values = {}
         for entry in node.entries.values():
             if not re.fullmatch(shape.key, entry.key):
-                self._notes.error(Code.MALFORMED, f"{shown(entry.key)} in {path} is not {shape.form}", entry.start)
+                self._notes.error(
+                    Code.MALFORMED, f"{shown(entry.key)} in {path} is not {shape.form}", entry.start, "rename it"
+                )
                 continue
             value = self.value(shape.item, entry.value, f"{path}.{entry.key}")
             if value is not ABSENT:
@@ -154,7 +156,8 @@ class _Checker:
             )
             return
         found = "a list" if isinstance(node, Listing) else "a mapping" if isinstance(node, Table) else "a single value"
-        self._notes.error(Code.WRONG_TYPE, f"{path} must be {expected}, not {found}", node.start, fix)
+        message = f"{path} must be {expected}, not {found}"
+        self._notes.error(Code.WRONG_TYPE, message, node.start, fix or f"write {expected}")
 
     def _scalar(self, shape: Text | Flag | Whole | Duration | Size | Choice, node: Scalar, path: str) -> Any:
         filled = self._references.fill(node)
@@ -187,7 +190,10 @@ class _Checker:
                     return value if isinstance(shape, Flag) else self._ranged(shape, value, about)
                 code = Code.NOT_A_QUANTITY if isinstance(shape, Duration | Size) else Code.WRONG_TYPE
                 fix = _WORDS.get(text.casefold(), "") if isinstance(shape, Flag) else ""
-                self._notes.error(code, f"{path} must be {_expected(shape)}, not {quoted}", place, fix)
+                expected = _expected(shape)
+                self._notes.error(
+                    code, f"{path} must be {expected}, not {quoted}", place, fix or f"write {_example(shape, expected)}"
+                )
             case _:
                 assert_never(shape)
         return ABSENT
@@ -195,7 +201,9 @@ class _Checker:
     def _text(self, shape: Text, text: str, about: tuple[str, str, Place]) -> Any:
         path, quoted, place = about
         if shape.pattern and not re.fullmatch(shape.pattern, text):
-            self._notes.error(Code.MALFORMED, f"{path} is {quoted}, expected {shape.form}", place)
+            self._notes.error(
+                Code.MALFORMED, f"{path} is {quoted}, expected {shape.form}", place, f"write {shape.form}"
+            )
             return ABSENT
         return text
 
@@ -205,7 +213,8 @@ class _Checker:
             return value
         least, most = (_show(shape, limit) for limit in (shape.least, shape.most))
         limits = f"at least {least}" if shape.most >= UNBOUNDED else f"between {least} and {most}"
-        self._notes.error(Code.OUT_OF_RANGE, f"{path} must be {limits}, not {quoted}", place)
+        near = least if value < shape.least else most
+        self._notes.error(Code.OUT_OF_RANGE, f"{path} must be {limits}, not {quoted}", place, f"write {near}, say")
         return ABSENT
 
     def literal_secrets(self, node: Node, name: str) -> None:
@@ -246,6 +255,19 @@ def _show(shape: Whole | Duration | Size, value: float) -> str:
             return show_duration(value)
         case Size():
             return show_size(int(value))
+        case _:
+            assert_never(shape)
+
+
+def _example(shape: Flag | Whole | Duration | Size, expected: str) -> str:
+    """What to write instead, with the units of the shape spelt out."""
+    match shape:
+        case Flag() | Whole():
+            return expected
+        case Duration():
+            return "a number and a unit: 500ms, 30s, 10m, 1h, 1d" + (f"; or {shape.endless}" if shape.endless else "")
+        case Size():
+            return "a number and a unit: 64KiB, 16MiB, 1GiB"
         case _:
             assert_never(shape)
 

@@ -104,8 +104,8 @@ class Notes:
     _drafts: list[tuple[Code, str, Place | None, str, Severity]] = field(default_factory=list)
     _spans: list[Span] | None = None
 
-    def error(self, code: Code, message: str, place: Place | None, fix: str = "") -> None:
-        """Note something for which the file is refused."""
+    def error(self, code: Code, message: str, place: Place | None, fix: str) -> None:
+        """Note something for which the file is refused, with what to do about it."""
         self._drafts.append((code, message, place, fix, Severity.ERROR))
 
     def warn(self, code: Code, message: str, place: Place | None, fix: str = "") -> None:

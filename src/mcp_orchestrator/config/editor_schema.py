@@ -30,6 +30,8 @@ _LATER: Final[dict[str, dict[str, Any]]] = {
     "list": {"type": ["array", "null"], "maxItems": 0},
     "flag": {"enum": [False, None]},
 }
+_URLS: Final = ("url", "httpUrl", "serverUrl")
+_SAYS: Final = {"type": "string", "minLength": 1}
 _TEXT_LIKE: Final = {"type": ["string", "number", "boolean"]}
 
 
@@ -124,9 +126,7 @@ def _server() -> dict[str, Any]:
         "environment": {"type": "object", "additionalProperties": _TEXT_LIKE},
         "headers": {"type": "object", "additionalProperties": _TEXT_LIKE},
         "cwd": {"type": "string"},
-        "url": {"type": "string"},
-        "httpUrl": {"type": "string"},
-        "serverUrl": {"type": "string"},
+        **{key: {"type": "string", "pattern": r"^(https?://|\$\{|$)"} for key in _URLS},
         "timeout": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": DURATION_PATTERN}]},
         "disabled": {"type": "boolean"},
         "enabled": {"type": "boolean"},
@@ -136,5 +136,6 @@ def _server() -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
-        "anyOf": [{"required": [key]} for key in ("command", "url", "httpUrl", "serverUrl")],
+        "anyOf": [{"required": [key]} for key in ("command", *_URLS)],
+        "not": {"required": ["command", "url"], "properties": {"command": _SAYS, "url": _SAYS}},
     }

@@ -18,6 +18,8 @@ from mcp_orchestrator.config.masking import hidden_spans, shown
 MAX_BYTES: Final = 1024 * 1024
 """Largest configuration file, in bytes."""
 
+_SYNTAX_FIX: Final = "look at this line and the one before it: brackets, quotes, commas, indentation"
+
 NAMES: Final = ("orchestrator.yaml", "orchestrator.yml", "orchestrator.json")
 _PROGRAM: Final = "mcp-orchestrator"
 
@@ -122,7 +124,7 @@ def _parse(path: Path, data: bytes, notes: Notes) -> Source:
     try:
         root = parse(notes.text, duplicate)
     except MalformedError as fault:
-        notes.error(Code(fault.code), fault.message, fault.place, fault.fix)
+        notes.error(Code(fault.code), fault.message, fault.place, fault.fix or _SYNTAX_FIX)
         return unusable
     if root is None or (isinstance(root, Scalar) and root.value is None):
         root = Table({}, Place(1, 1), Place(1, 1))

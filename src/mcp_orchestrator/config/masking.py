@@ -34,7 +34,7 @@ _CREDENTIALS: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE
 _URL_WITH_MORE: Final = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/?#]*@|[^?#]*[?#])", re.IGNORECASE)
 _HIDING_KEYS: Final = frozenset({"env", "headers", "environment", "http_headers", "httpHeaders", "requestInit"})
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
-_RUN: Final = re.compile(r"[^\s:,{}\[\]\"'#]{6,}(?!\s*:)(?![^\s:,{}\[\]\"'#])")
+_RUN: Final = re.compile(r"[^\s:,{}\[\]\"'#]{6,}(?![\"']?\s*:)(?![^\s:,{}\[\]\"'#])")
 _BLOCK_OPENER: Final = re.compile(r"(?:^|[\s{,\"'])(?:env|headers|environment|http_headers|httpHeaders)[\"']?\s*:")
 
 _LEAST_SECRET: Final = 12

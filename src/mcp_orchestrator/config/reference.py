@@ -77,7 +77,10 @@ def _field(field: Field, path: str) -> Iterator[str]:
 
 def _server_keys(path: str) -> Iterator[str]:
     variables = ", ".join(f"`{name}`" for name in BASIC_ENVIRONMENT)
-    yield f"A started server gets these variables of the gateway, when set: {variables}; and what `env` gives it.\n"
+    yield (
+        f"A started server gets these variables of the gateway, when set: {variables}, and those whose names begin with "
+        "`LC_` or `XDG_` (on Windows also what programs do not start without); and what `env` gives it.\n"
+    )
     for key in SERVER_KEYS:
         yield f"#### `{path}.SERVER.{key.name}`\n"
         yield f"{'Not carried out, a warning says so. ' if key.use == 'dropped' else ''}{key.text}\n"

@@ -104,8 +104,9 @@ class References:
         try:
             return resolve(name).reveal()
         except LookupError as error:
-            message = str(error.args[0]) if error.args else "not found"
-            self.notes.error(Code.SECRET_UNRESOLVED, f"secret {shown(f'{scheme}/{name}')}: {message}", place)
+            message, _, fix = str(error.args[0] if error.args else "not found").partition(": ")
+            about = f"secret {shown(f'{scheme}/{name}')}: {message}"
+            self.notes.error(Code.SECRET_UNRESOLVED, about, place, fix or "mend it, or name another secret")
             return None
 
     def _foreign(self, inner: str, whole: str, place: Place) -> str | None:

@@ -360,8 +360,11 @@ FILTER_KEYS: Final = (*INCLUDE_KEYS, *EXCLUDE_KEYS)
 
 BASIC_ENVIRONMENT: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+    "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
-"""What a started server gets of the gateway's environment in any case: the list of the official SDKs, and locale."""
+"""What a started server gets of the gateway's environment in any case: the list of the official SDKs, locale,
+and how the network is reached; besides, everything that begins with `LC_` or `XDG_`."""
 
 OWN_TOOLS: Final = frozenset({
     "delegate", "handoff", "run_list", "run_status", "run_answer", "run_cancel", "run_changes", "run_apply",

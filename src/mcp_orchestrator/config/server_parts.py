@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mcp_orchestrator.config.codes import Code
 from mcp_orchestrator.config.document import Entry, Node, Scalar, Table, is_empty
-from mcp_orchestrator.config.masking import inline_value, looks_secret, secret_argument, shown
+from mcp_orchestrator.config.masking import inline_value, is_secret_name, looks_secret, secret_argument, shown
 from mcp_orchestrator.config.references import Filled, References
 from mcp_orchestrator.model.snapshot import Secret
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+_BARE_NAME: Final = re.compile(r"(?:^|\s)\$[A-Z][A-Z0-9_]+(?:\s|$)")  # a reference to Gemini CLI alone
+_LEAST_CONFIDENTIAL: Final = 6  # shorter words are no secrets and occur everywhere
 _ADVICE: Final = "refer to it: ${secret:env/NAME}"
 
 
@@ -28,6 +30,12 @@ class Parts:
         self._shown = references.within(foreign=True, secrets_fit=False)
         self._secret = references.within(foreign=True, secrets_fit=True)
         self._resolve = resolve
+        self._confidential: dict[str, None] = {}
+
+    @property
+    def confidential(self) -> tuple[Secret, ...]:
+        """The words among the values read so far that are secret."""
+        return tuple(map(Secret, self._confidential))
 
     def text(self, node: Scalar, key: str) -> str | None:
         """A value that is shown in listings, and so may not hold secrets. None after noting why."""
@@ -35,7 +43,9 @@ class Parts:
         if filled is None:
             return None
         if not filled.text.strip() or "\x00" in filled.text:
-            self._notes.error(Code.WRONG_TYPE, f"{key} of server {self._server} has no usable value", node.start)
+            self._notes.error(
+                Code.WRONG_TYPE, f"{key} of server {self._server} has no usable value", node.start, "give a text"
+            )
             return None
         return filled.text
 
@@ -46,11 +56,15 @@ class Parts:
         for node in nodes:
             if not isinstance(node, Scalar) or node.value is None:
                 message = f"an argument of server {self._server} must be text"
-                self._notes.error(Code.WRONG_TYPE, message, node.start)
+                self._notes.error(Code.WRONG_TYPE, message, node.start, 'write it as one text, "" for an empty one')
                 continue
-            filled = self._fill(node, (previous or "").lstrip("-"), "an argument")
+            flag = previous.lstrip("-") if previous is not None and previous.startswith("-") else ""
+            filled = self._fill(node, flag, "an argument")
             if filled is not None:
-                hide = filled.referred or secret_argument(previous, filled.text)
+                secret = secret_argument(previous, filled.text)
+                if secret:
+                    self._keep_confidential(filled.text)
+                hide = filled.referred or secret
                 found.append(Secret(filled.text) if hide else filled.text)
             previous = node.text
         return tuple(found)
@@ -75,7 +89,7 @@ class Parts:
             problem = _header_name_problem(entry.key, found)
             if problem:
                 message = f"{problem} of server {self._server}"
-                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.start)
+                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.start, "rename or remove it")
                 continue
             filled = self._value(entry, f"header {shown(entry.key)}")
             if filled is None:
@@ -83,7 +97,8 @@ class Parts:
             text = filled.text.strip()
             if not _HEADER_VALUE.fullmatch(text):
                 message = f"value of header {shown(entry.key)} of server {self._server} is more than one plain line"
-                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start)
+                fix = "write one line of ASCII or Latin-1 characters"
+                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start, fix)
             found[entry.key.lower()] = (entry.key, Secret(text))
         return tuple(found.values())
 
@@ -94,8 +109,15 @@ class Parts:
             return None
         problem = _url_problem(filled.text) if self._resolve else ""
         if problem:
-            self._notes.error(Code.BAD_URL, f"the URL of server {self._server} {problem}", node.start)
+            message, _, fix = problem.partition(": ")
+            about = f"the URL of server {self._server} {message}"
+            self._notes.error(
+                Code.BAD_URL, about, node.start, fix or "write it as http://HOST:PORT/PATH or https://HOST/PATH"
+            )
             return None
+        for key, value in parse_qsl(urlsplit(filled.text).query) if self._resolve else ():
+            if "${" in node.text or is_secret_name(key) or looks_secret(value, key):
+                self._keep_confidential(value)
         return Secret(filled.text)
 
     def _entries(self, node: Node | None, key: str) -> list[Entry]:
@@ -112,7 +134,7 @@ class Parts:
             filled = self._fill(entry.value, entry.key, what)
             if filled is not None and "\x00" in filled.text:
                 message = f"{what} of server {self._server} holds a NUL character"
-                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start)
+                self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start, "remove it")
             return filled
         message = f"{what} of server {self._server} must be text"
         fix = 'give a value; an empty one is ""'
@@ -121,6 +143,10 @@ class Parts:
 
     def _fill(self, node: Scalar, name: str, what: str) -> Filled | None:
         """Fill a value that may hold secrets, and warn of one that is written out."""
+        if what != "an argument" and _BARE_NAME.search(node.text):  # as an argument, it may be for a shell
+            message = f"a dollar sign and a name in {what} of server {self._server} are passed on as they are"
+            self._notes.warn(Code.BAD_REFERENCE, message, node.start, "write ${NAME} if the variable is meant")
+            return self._secret.fill(node) if self._resolve else Filled(node.text, referred=False)
         inline = inline_value(node.text)
         literal = looks_secret(node.text, name) or (inline is not None and looks_secret(inline[1], inline[0]))
         if literal:
@@ -128,7 +154,17 @@ class Parts:
             self._notes.warn(Code.LITERAL_SECRET, message, node.start, _ADVICE)
         if not self._resolve:
             return Filled(node.text, referred="${" in node.text)
-        return self._secret.fill(node)
+        filled = self._secret.fill(node)
+        if filled is not None and ("${secret:" in node.text or looks_secret(filled.text, name) or is_secret_name(name)):
+            self._keep_confidential(filled.text)
+        return filled
+
+    def _keep_confidential(self, text: str) -> None:
+        """Note a value, and its words: what echoes `Bearer T` may echo T alone."""
+        inline = inline_value(text)
+        for word in (text, *text.split(), *(inline[1:] if inline else ())):
+            if len(word) >= _LEAST_CONFIDENTIAL and word.lower() != "bearer":
+                self._confidential[word] = None
 
 
 def _header_name_problem(name: str, found: dict[str, tuple[str, Secret]]) -> str:

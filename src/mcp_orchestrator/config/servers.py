@@ -95,7 +95,9 @@ class _Server:
     def read(self) -> BackendSpec | None:
         if not isinstance(self._entry.value, Table) and not is_empty(self._entry.value):
             message = f"server {shown(self._name)} must be keys with values"
-            self._notes.error(Code.WRONG_TYPE, message, self._entry.value.start, "write {command: …} or {url: …}")
+            lost = re.match(r"([^\s{]+)\s*\{", self._name)
+            fix = f"a colon is missing: {lost[1]}: {{…}}" if lost else "write {command: …} or {url: …}"
+            self._notes.error(Code.WRONG_TYPE, message, self._entry.value.start, fix)
             return None
         self._report_keys()
         disabled = self._disabled()
@@ -114,6 +116,7 @@ class _Server:
             inherit_env=tuple(dict.fromkeys(inherited)) if transport is TransportKind.STDIO else (),
             include=self._tool_names(INCLUDE_KEYS),
             exclude=self._tool_names(EXCLUDE_KEYS) or (),
+            confidential=parts.confidential,
             where=f"{self._notes.file}:{self._entry.start.line}",
             **reached,
             **{key: value for key, value in settings.items() if value is not None},
@@ -133,7 +136,7 @@ class _Server:
                 read = [one.name for one in SERVER_KEYS if one.use == "read"]
                 fix = did_you_mean(entry.key, read) if len(entry.key) > 1 else ""
                 message = f"unknown key {about}: it is not used"
-                self._notes.warn(Code.UNKNOWN_KEY, message, entry.start, fix if fix.startswith("did") else "")
+                self._notes.warn(Code.UNKNOWN_KEY, message, entry.start, fix if fix.startswith("did") else "remove it")
             elif key.use == "dropped" and not _says_nothing(entry.value):
                 self._notes.warn(
                     Code.FOREIGN_SETTING,
@@ -155,7 +158,8 @@ class _Server:
 
     def _wrong(self, key: str, node: Node, expected: str) -> None:
         message = f"{key} of server {shown(self._name)} must be {expected}"
-        self._notes.error(Code.WRONG_TYPE, message, node.start)
+        fix = 'write it in brackets: ["…", "…"]' if expected.startswith("a list") else f"write {expected}"
+        self._notes.error(Code.WRONG_TYPE, message, node.start, fix)
 
     def _transport(self) -> TransportKind | None:
         """How the server is reached; None after noting why that is not clear."""
@@ -176,7 +180,9 @@ class _Server:
             has = "a command" if command is not None else "a URL"
             node = self._first("type", "transport")
             place = node.start if node is not None else self._entry.start
-            self._notes.error(Code.TRANSPORT_CONFLICT, f"{about} has {has}, but its type is {kind}", place)
+            self._notes.error(
+                Code.TRANSPORT_CONFLICT, f"{about} has {has}, but its type is {kind}", place, "remove type"
+            )
             return None
         return kind
 
@@ -209,8 +215,10 @@ class _Server:
         if not args and re.search(r"\s-|\s\S+\.\w+$", program) and "/" not in program.split()[0]:
             message = f"command of server {shown(self._name)} looks like a whole command line"
             self._notes.warn(Code.COMMAND_LINE, message, command.start, "put the words after the first under args")
-        cwd = self._table.get("cwd")
-        directory = parts.text(cwd, "cwd") if isinstance(cwd, Scalar) and cwd.value is not None else None
+        cwd = self._first("cwd")
+        directory = parts.text(cwd, "cwd") if isinstance(cwd, Scalar) else None
+        if cwd is not None and not isinstance(cwd, Scalar):
+            self._wrong("cwd", cwd, "a directory")
         return {
             "command": program,
             "args": parts.arguments(args),
@@ -295,7 +303,7 @@ class _Server:
             self._wrong("timeout", node, "a duration such as 30s")
         elif seconds < _LEAST_TIMEOUT:
             message = f"timeout of server {shown(self._name)} must be at least {show_duration(_LEAST_TIMEOUT)}"
-            self._notes.error(Code.OUT_OF_RANGE, message, node.start)
+            self._notes.error(Code.OUT_OF_RANGE, message, node.start, "write 30s, say")
         return seconds
 
     def _seconds(self, number: float, place: Place) -> float:

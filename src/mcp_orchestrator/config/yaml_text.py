@@ -28,6 +28,7 @@ Duplicate = Callable[[str, Place, Place], None]
 """Told of a key that is given twice: the key, where again, where first."""
 
 _CONTROL: Final = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdff\ufe00-\ufffd\U00010000-\U0010ffff]")
+_TOML_TABLE: Final = re.compile(r"^\[\[?[A-Za-z_][\w.\"-]*\]\]?\s*$")
 _CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final = frozenset(_CORE + name for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 _MERGE: Final = "<<"
@@ -91,6 +92,15 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> MalformedError:
         return _too_deep(place)
     if error.context and error.context_mark:
         message = f"{message} ({error.context} of line {error.context_mark.line + 1})"
+    if any(_TOML_TABLE.match(line) for line in lines[: place.line]):
+        return MalformedError(
+            Code.SYNTAX, "this is TOML, not YAML", place, "write it as YAML: mcpServers: {NAME: {command: …}}"
+        )
+    return MalformedError(Code.SYNTAX, *_plainly(message, rest, unfinished=unfinished, place=place))
+
+
+def _plainly(message: str, rest: str, *, unfinished: bool, place: Place) -> tuple[str, Place, str]:
+    """Message, place and fix. `rest` is the text from where the parser stopped to the end of its line."""
     fix = ""
     if rest.startswith("\t"):
         message, fix = "a tab where YAML needs spaces", "indent with spaces"
@@ -104,7 +114,7 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> MalformedError:
         fix = "a comma is missing, or a bracket or brace is not closed"
     elif "undefined alias" in message:
         fix = "an asterisk at the start of a text is an alias; put the text in quotes"
-    return MalformedError(Code.SYNTAX, message, place, fix)
+    return message, place, fix
 
 
 class _Builder:

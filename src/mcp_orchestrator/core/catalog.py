@@ -111,6 +111,20 @@ class Catalog:
         self._patterns: list[tuple[int, re.Pattern[str], Offer]] | None = None
         self.pages: dict[tuple[OfferKind, str | None], bytes] = {}
 
+    @property
+    def only(self) -> str | None:
+        """The one server of this view; None when there are others, though nothing may be known of them yet."""
+        configured = {name for name, spec in self._specs.items() if not spec.disabled} | set(self.backends)
+        return self.backends[0] if len(configured) == 1 and self.backends else None
+
+    @property
+    def shown(self) -> tuple[Offers, ...]:
+        """The servers that this view shows anything of: a profile also hides what a hidden server says of itself."""
+        if self.profile is None or not (self.profile.include or self.profile.exclude):
+            return self.sources
+        named = {offer.backend for offers in self._by_kind.values() for offer in offers}
+        return tuple(source for source in self.sources if source.backend in named)
+
     def offers(self, kind: OfferKind) -> tuple[Offer, ...]:
         """All offers of one kind, in the catalog's order (by backend, then as the backend sent them)."""
         return self._by_kind[kind]

@@ -114,9 +114,9 @@ def _listed(offer: Offer, call: Call, prepared: PreparedTool | None) -> _Found:
 
 def _only_backend(call: Call, catalog: Catalog, name: str) -> _Found | None:
     """The view's only server, for names it may know though it does not list them; what is hidden stays hidden."""
-    if len(catalog.backends) != 1:
+    backend = catalog.only
+    if backend is None:
         return None
-    backend = catalog.backends[0]
     own = name.removeprefix(f"{backend}__").removeprefix(f"{backend}.")
     if call.kind is CallKind.TOOL and not catalog.shows_tool(backend, own):
         return None
@@ -187,8 +187,10 @@ def _find_extension(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Rea
     only = _only_backend(call, catalog, "")
     if only is not None:
         return only
-    space = call.method.rpartition("/")[0]
-    owners = [source.backend for source in catalog.sources if _declares(source.capabilities, space)]
+    space, owners = call.method, list[str]()
+    while "/" in space and not owners:  # the longest name that anybody declares
+        space = space.rpartition("/")[0]
+        owners = [source.backend for source in catalog.shown if _declares(source.capabilities, space)]
     if len(owners) == 1:
         return _Found(owners[0], "", None, Reason("route", f"{owners[0]} alone declares an extension for {space}"))
     text = f"Method not found: {call.method}"

@@ -26,6 +26,10 @@ import msgspec
 
 from mcp_orchestrator.model.errors import BackendError
 
+SIGN_IN: Final = "sign_in"
+"""The kind of a failure that credentials would mend."""
+
+_UNAUTHORIZED: Final = 401
 CARD_NAME: Final = "gateway.json"
 MAX_REQUEST: Final = 8 * 1024 * 1024
 MAX_REPLY: Final = 256 * 1024 * 1024
@@ -225,7 +229,7 @@ class ControlListener:
             result = await action(args)
             return msgspec.json.encode({"ok": True, "result": result}, enc_hook=_foreign) + b"\n"
         except BackendError as error:
-            return _failure(error.kind.value, error.message)
+            return _failure(SIGN_IN if _wants_sign_in(error.data) else error.kind.value, error.message)
         except LookupError as error:
             return _failure("unknown", str(error.args[0]) if error.args else str(error))
         except (ValueError, RecursionError) as error:
@@ -310,6 +314,10 @@ async def _turn_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
             await reader.readuntil(b"\n")
     writer.write(_failure("refused", why))
     await writer.drain()
+
+
+def _wants_sign_in(data: Any) -> bool:
+    return isinstance(data, Mapping) and data.get("httpStatus") == _UNAUTHORIZED
 
 
 def _failure(kind: str, message: str) -> bytes:

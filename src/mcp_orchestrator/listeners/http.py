@@ -224,6 +224,8 @@ class HttpListener(Listener):
 
     def _reap(self, loop: asyncio.AbstractEventLoop, sessions: Sessions) -> None:
         sessions.reap()
+        if self._app is not None:
+            self._app.legacy.expire()
         every = max(0.05, min(60.0, self._spec.session_idle / 4))
         self._reaper = loop.call_later(every, self._reap, loop, sessions)
 

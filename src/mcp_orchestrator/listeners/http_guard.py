@@ -223,13 +223,13 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers = ())
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_member(send: Send, status: int, encoded_id: bytes, member: bytes) -> None:
+async def send_member(send: Send, status: int, encoded_id: bytes, member: bytes, headers: Headers = ()) -> None:
     """A JSON-RPC response around `member`; a large one is handed on in parts rather than copied."""
     if len(member) < _CHUNK:
-        await send_json(send, status, b'{"jsonrpc":"2.0","id":%b,%b}' % (encoded_id, member))
+        await send_json(send, status, b'{"jsonrpc":"2.0","id":%b,%b}' % (encoded_id, member), headers)
         return
     opening = b'{"jsonrpc":"2.0","id":%b,' % encoded_id
-    head = [_JSON, (b"content-length", b"%d" % (len(opening) + len(member) + 1))]
+    head = [_JSON, (b"content-length", b"%d" % (len(opening) + len(member) + 1)), *headers]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": opening, "more_body": True})
     await send({"type": "http.response.body", "body": member, "more_body": True})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, assert_never
 
 from mcp_orchestrator.core.translate.outcomes import to_client
@@ -59,16 +59,25 @@ class RunPort(Port):
     """The client's side of one run: notifications with the client's own token, gated by the log level it wants.
 
     `level` is the least severe log level to pass; None passes nothing in the modern era (MCP 2026-07-28
-    server/utilities/logging) and everything in the legacy one, where a server chooses until told.
+    server/utilities/logging) and everything in the legacy one, where a server chooses until told. `let_go` closes
+    the client's connection for so many seconds; None where the client could not come back.
     """
 
-    __slots__ = ("_asker", "_channel", "_level", "_token")
+    __slots__ = ("_asker", "_channel", "_let_go", "_level", "_token")
 
-    def __init__(self, channel: Channel, token: RequestId | None, level: str | None, asker: Asker | None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        token: RequestId | None,
+        level: str | None,
+        asker: Asker | None,
+        let_go: Callable[[float], None] | None = None,
+    ) -> None:
         self._channel = channel
         self._token = token
         self._level = level
         self._asker = asker
+        self._let_go = let_go
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Send a notification of the run; progress without a token of the client and unwanted log lines are dropped."""
@@ -83,6 +92,11 @@ class RunPort(Port):
             elif not passes_level(params, self._level):
                 return
         self._channel.send(notification_bytes(method, params))
+
+    def let_go(self, after: float) -> None:
+        """Let go of the client's connection, as the backend did with ours; it comes back in `after` seconds."""
+        if self._let_go is not None:
+            self._let_go(after)
 
     async def ask(self, question: Question) -> Answer | None:
         """Ask the client in place; None in the modern era, where servers send no requests."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import stat
 from collections.abc import Callable
 from typing import Final
@@ -155,6 +156,14 @@ class PipeWriter:
         self.closed = False
         if can_be_waited_for(fd):
             os.set_blocking(fd, False)
+
+    def unread(self) -> bool:
+        """Whether the other end is closed, so that nothing more can be read there (poll(2): POLLERR, POLLHUP)."""
+        if self.closed:
+            return True
+        poll = select.poll()
+        poll.register(self._fd, 0)
+        return bool(poll.poll(0))
 
     def send(self, message: bytes) -> bool:
         """Queue a message that may be lost."""

@@ -25,6 +25,7 @@ from mcp_orchestrator.listeners.mcp_eras import (
     unknown_method,
 )
 from mcp_orchestrator.listeners.mcp_server import LISTS, Channel, RunPort, Runs, event_notification, list_answer
+from mcp_orchestrator.listeners.replay import Streams
 from mcp_orchestrator.model.call import ClientFace, Principal
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, INVALID_REQUEST
@@ -46,10 +47,12 @@ class LegacySession(Port):
     """One legacy client. It is the `Port` that reaches the client outside of any request.
 
     `main` is where such messages go: the pipe, or the GET stream while one is open. Without it, list changes and
-    resource updates wait (one per list and resource), log lines are lost and questions cannot be asked.
+    resource updates wait (one per list and resource), questions cannot be asked, and all else is kept only for a client
+    that had a stream and may resume it. `streams` are the session's event streams (HTTP), None until there is one.
     """
 
     __slots__ = (
+        "_aside",
         "_asked",
         "_asks",
         "_expiry",
@@ -62,6 +65,7 @@ class LegacySession(Port):
         "main",
         "runs",
         "seen",
+        "streams",
         "view",
     )
 
@@ -70,11 +74,13 @@ class LegacySession(Port):
         self.view = view
         self.log_level: str | None = None
         self.main: Channel | None = None
+        self.streams: Streams | None = None
         self.runs = Runs()
         self.busy = 0
         self.seen = 0.0
         self._gateway = gateway
         self._expiry = expiry
+        self._aside: Channel | None = None
         self._asks: dict[RequestId, asyncio.Future[Answer | None]] | None = None
         self._asked = 0
         self._waiting: dict[object, ClientEvent] | None = None
@@ -100,15 +106,20 @@ class LegacySession(Port):
         for future in list((self._asks or {}).values()):
             if not future.done():
                 future.set_result(None)
-        self.main = None
+        self.main = self._aside = None
+        if self.streams is not None:
+            self.streams.close()
         self._gateway.session_closed(self.id)
 
     # -- from the client --------------------------------------------------------------------------------------------
 
     async def answer(  # noqa: PLR0911 - a table of methods, one line each
-        self, request: Request, channel: Channel
+        self, request: Request, channel: Channel, let_go: Callable[[float], None] | None = None
     ) -> bytes | Outcome | None:
-        """Answer a request other than `initialize`: an encoded result, an outcome, or None when it was cancelled."""
+        """Answer a request other than `initialize`: an encoded result, an outcome, or None when it was cancelled.
+
+        `let_go` closes the client's connection for so many seconds, where the client can come back.
+        """
         method, params = request.method, request.params
         kind = LISTS.get(method)
         if kind is not None:
@@ -129,7 +140,7 @@ class LegacySession(Port):
         call = to_call(method, params, self.face, view.principal, profile=view.profile, log_level=self.log_level)
         if isinstance(call, Failed):
             return call
-        port = RunPort(channel, token, self.log_level, self)
+        port = RunPort(channel, token, self.log_level, self, let_go)
         return await self.runs.carry_out(self._gateway, request.id, call, port)
 
     async def notified(self, method: str, params: Mapping[str, Any]) -> None:
@@ -164,11 +175,15 @@ class LegacySession(Port):
     # -- to the client ----------------------------------------------------------------------------------------------
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Send a notification outside of any request; lost while no stream is open."""
-        if self.main is not None and (
+        """Send a notification outside of any request; lost when there never was a stream."""
+        channel = self._aside if self.main is None else self.main
+        if channel is not None and (
             method != "notifications/message" or self.log_level is None or passes_level(params, self.log_level)
         ):
-            self.main.send(notification_bytes(method, params))
+            channel.send(notification_bytes(method, params))
+
+    def let_go(self, after: float) -> None:
+        """Nothing to close: the stream outside of requests belongs to no call."""
 
     async def ask(self, question: Question) -> Answer | None:
         """Ask outside of any request; None while no stream is open."""
@@ -209,9 +224,9 @@ class LegacySession(Port):
             main.send(event_notification(event))
 
     def detach(self, main: Channel) -> None:
-        """The stream is closed."""
+        """The stream is closed; a client that resumes it hears what was said meanwhile."""
         if self.main is main:
-            self.main = None
+            self.main, self._aside = None, main
 
     def _hear(self, event: ClientEvent) -> None:
         if isinstance(event, LogLine):

@@ -27,6 +27,7 @@ END_SECONDS: Final = 10.0
 _IN_FLIGHT: Final = 1024
 _FLUSH_SECONDS: Final = 2.0
 _CLEANUP_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.1
 
 _log: Final = logging.getLogger(__name__)
 
@@ -213,6 +214,13 @@ class StdioListener(Listener):
             broken = self._writer is None or self._writer.closed
             self._closing = asyncio.get_running_loop().create_task(self._close(0.0 if broken else self._end_grace))
 
+    async def _let_finish(self, writer: PipeWriter, seconds: float) -> None:
+        """Wait for what runs while anybody is there to read the answers: a client that was killed reads none."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._tasks and (left := until - loop.time()) > 0 and not writer.unread():
+            await asyncio.wait(set(self._tasks), timeout=min(left, _LOOK_SECONDS))
+
     async def _close(self, drain: float) -> None:
         reader, writer = self._reader, self._writer
         if reader is None or writer is None:
@@ -221,8 +229,7 @@ class StdioListener(Listener):
         conversation = self._conversation
         if conversation is not None:
             conversation.end_streams()
-        if self._tasks and drain > 0:
-            await asyncio.wait(set(self._tasks), timeout=drain)
+        await self._let_finish(writer, drain)
         if conversation is not None:
             conversation.close("the client is gone" if self._closing is not None else "the gateway is stopping")
         left = set(self._tasks)

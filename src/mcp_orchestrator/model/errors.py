@@ -23,6 +23,9 @@ UNSUPPORTED_VERSION: Final = -32022
 URL_ELICITATION_REQUIRED: Final = -32042
 REQUEST_CANCELLED: Final = -32800
 
+NOT_REPEATED: Final = "it may have had effects and was not repeated"
+"""Said of a call that was sent and whose end nobody saw."""
+
 
 class BackendError(Exception):
     """A backend could not be opened, or an open session could not do what was asked of it.
@@ -36,17 +39,20 @@ class BackendError(Exception):
         kind: FailureKind,
         message: str,
         *,
-        code: int = INTERNAL_ERROR,
+        code: int | None = None,
         data: Any = None,
         sent: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
-        self.code = code
+        self.code = code or (CONNECTION_CLOSED if kind is FailureKind.DIED else INTERNAL_ERROR)
         self.data = data
         self.sent = sent
 
     def as_failed(self) -> Failed:
-        """The same as a value."""
-        return Failed(self.kind, self.code, self.message, self.data, retryable=not self.sent)
+        """The same as the value that a call ends with; of a connection that was lost, it says what that means."""
+        message = self.message
+        if self.kind is FailureKind.DIED and NOT_REPEATED not in message:
+            message = f"{message}; {NOT_REPEATED}"
+        return Failed(self.kind, self.code, message, self.data, retryable=not self.sent)

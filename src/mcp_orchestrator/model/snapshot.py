@@ -63,7 +63,8 @@ class BackendSpec:
     `env`, `headers`, `args` and `url` that came from a secret reference or from a verbatim block are `Secret`.
     `include` and `exclude` are the server's own tool names, or globs over them: what is not included (None: everything
     is) or is excluded can neither be listed nor called. They and `where`, which is `file:line` of the definition, are
-    not compared: the catalog looks at them, the server need not be restarted.
+    not compared: the catalog looks at them, the server need not be restarted. `confidential` are the words among all
+    these values that are taken out of what the server says (standard error, error texts) before it is shown or kept.
     """
 
     name: str
@@ -85,6 +86,7 @@ class BackendSpec:
     disabled: bool = False
     include: tuple[str, ...] | None = field(default=None, compare=False)
     exclude: tuple[str, ...] = field(default=(), compare=False)
+    confidential: tuple[Secret, ...] = field(default=(), compare=False)
     where: str = field(default="", compare=False)
 
 

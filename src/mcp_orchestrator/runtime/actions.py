@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mcp_orchestrator.core.wire.jsonrpc import decode
+from mcp_orchestrator.core.wire.jsonrpc import NULL, decode
 from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
 from mcp_orchestrator.model.catalog import Offer, OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
@@ -19,13 +19,20 @@ Action = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class SilentPort:
-    """A client that hears nothing and cannot be asked: the command line."""
+    """A client that hears nothing and cannot be asked: the command line. `asked` are the questions it got."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Nobody listens."""
 
-    async def ask(self, question: Question) -> Answer | None:  # noqa: ARG002 - the protocol's signature
+    def let_go(self, after: float) -> None:
+        """Nobody is connected."""
+
+    async def ask(self, question: Question) -> Answer | None:
         """Nobody can be asked."""
+        self.asked.append(question)
         return None
 
 
@@ -64,10 +71,13 @@ class Actions:
         return {**_tool_line(offer), "pin": offer.pin, "era": offer.era.value, "definition": offer.definition}
 
     async def tools_call(self, args: dict[str, Any]) -> dict[str, Any]:
-        """{name, arguments, profile} -> {run, outcome: {result} | {error}}."""
+        """{name, arguments, profile} -> {run, outcome: {result} | {error} | {result, kind}, declined: [what nobody could be asked]}."""
         await self._catalog(args)
-        run = self._gateway.start(self._call(args), SilentPort())
-        return {"run": run.id, "outcome": _shown(await run.outcome())}
+        port = SilentPort()
+        run = self._gateway.start(self._call(args), port)
+        outcome = _shown(await run.outcome())
+        declined = [str(question.params.get("message") or question.method) for question in port.asked]
+        return {"run": run.id, "outcome": outcome, "declined": declined}
 
     async def plan(self, args: dict[str, Any]) -> dict[str, Any]:
         """{name, arguments, profile} -> {target, refusal, reasons}."""
@@ -110,6 +120,9 @@ class Actions:
         if profile is not None and not gateway.has_profile(profile):
             raise LookupError(_unknown("profile", profile, list(gateway.generation.snapshot.profiles)))
         generation = gateway.generation
+        known = generation.catalog(Era.MODERN, profile)
+        if isinstance(args.get("name"), str) and known.tool(args["name"]) is not None:
+            return known  # a server that is slow to start does not hold up the tools of others
         await generation.wait_known(generation.snapshot.list_wait, gateway.engine.clock())
         return gateway.generation.catalog(Era.MODERN, profile)
 
@@ -174,7 +187,9 @@ def _shown(outcome: Outcome) -> dict[str, Any]:
         case Completed():
             return {"result": decode(outcome.result)}
         case ToolRefusal():
-            return {"result": {"content": [{"type": "text", "text": outcome.text}], "isError": True}}
+            result = {"content": [{"type": "text", "text": outcome.text}], "isError": True}
+            return {"result": result, "kind": outcome.kind.value}
         case Failed():
-            error = {"code": outcome.code, "message": outcome.message, "data": outcome.data}
+            data = None if outcome.data == NULL else outcome.data
+            error = {"code": outcome.code, "message": outcome.message, "data": data}
             return {"error": error | {"kind": outcome.kind.value, "retryable": outcome.retryable}}

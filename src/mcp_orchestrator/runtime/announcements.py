@@ -33,7 +33,9 @@ class Announcements:
 
     def lists_changed(self, kinds: frozenset[OfferKind]) -> None:
         """Tell every watcher once per kind."""
-        ordered = [kind for kind in OfferKind if kind in kinds]
+        # Resources and templates share one notification.
+        told = kinds - {OfferKind.TEMPLATE} if OfferKind.RESOURCE in kinds else kinds
+        ordered = [kind for kind in OfferKind if kind in told]
         for watcher in list(self._watchers):
             for kind in ordered:
                 watcher.hear(ListChanged(kind))

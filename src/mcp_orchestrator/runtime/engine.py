@@ -48,6 +48,7 @@ class Engine:
         self._randomness = randomness
         self._trace = trace
         self.keep = keep
+        self.trouble = False
         self.prefix = randomness(5).hex()
         self._count = 0
         self.runs: dict[str, Run] = {}

@@ -13,8 +13,9 @@ from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.conversation import Answer, Question
+from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.event import EventKind
-from mcp_orchestrator.model.outcome import Completed, Failed
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, ToolRefusal
 from mcp_orchestrator.model.plan import Plan, Reason
 from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import ClientEvent, OfferStore, Port, ResourceUpdated, SessionEvent, View
@@ -71,7 +72,7 @@ class Gateway:
             self._refresh(self.generation)
         generation = await self._known()
         generation.look_in(view.era)
-        sources = generation.catalog(view.era, view.profile).sources
+        sources = generation.catalog(view.era, view.profile).shown
         more = bool(generation.waiting)
         return faces.capabilities(sources, view.era, more_to_come=more), faces.instructions(sources)
 
@@ -96,7 +97,14 @@ class Gateway:
     def plan(self, call: Call) -> Plan:
         """Decide about a call from what is known now."""
         generation = self.generation
-        return plan(call, generation.catalog(call.client.era, call.profile), generation.rules)
+        decided = plan(call, generation.catalog(call.client.era, call.profile), generation.rules)
+        refusal = decided.refusal
+        if isinstance(refusal, Failed) and refusal.kind is FailureKind.UNKNOWN_NAME:
+            text, data = generation.why_unknown(call.name)
+            if text:
+                refusal = Failed(FailureKind.UNAVAILABLE, INTERNAL_ERROR, text, data, retryable=True)
+                return Plan(None, refusal, (*decided.reasons, Reason("catalog", text)))
+        return decided
 
     def start(self, call: Call, port: Port) -> Run:
         """Plan a call and start its run."""
@@ -104,10 +112,11 @@ class Gateway:
         decided = self.plan(call)
         if call.method == "resources/unsubscribe" and self._still_wanted(call):
             decided = Plan(None, Completed(b"{}", Era.LEGACY), (*decided.reasons, _OTHERS_LISTEN))
-        elif decided.target is None and generation.waiting:
-            return self.engine.start_late(call, port, self._plan_when_known)
-        supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
-        run = self.engine.start(call, decided, port, supervisor)
+        if generation.waiting and not _certain(decided, call):
+            run = self.engine.start_late(call, port, self._plan_when_known)
+        else:
+            supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
+            run = self.engine.start(call, decided, port, supervisor)
         if call.kind is CallKind.SUBSCRIPTION and call.client.session is not None:
             self._after(run, call, call.client.session)
         return run
@@ -142,8 +151,10 @@ class Gateway:
     def offers_changed(self, supervisor: Supervised, offers: Offers, kinds: frozenset[OfferKind]) -> None:
         """A backend's offers are new: drop what was made of the old ones, tell watchers, remember on disk."""
         self._save(self._store.save(self._fingerprint(supervisor.spec), offers))
-        if kinds and self.generation.supervisors.get(supervisor.spec.name) is supervisor:
-            self.generation.offers_changed()
+        if self.generation.supervisors.get(supervisor.spec.name) is not supervisor:
+            return
+        self.generation.offers_changed()
+        if kinds:
             self.announcements.lists_changed(kinds)
             data = {"backends": [supervisor.spec.name], "kinds": sorted(kind.value for kind in kinds)}
             self.engine.record(EventKind.CATALOG_CHANGED, None, data)
@@ -196,11 +207,14 @@ class Gateway:
         return generation
 
     async def _plan_when_known(self, call: Call) -> tuple[Plan, Supervisor | None]:
-        """Plan again once every backend is known or has failed: an early call is not refused for being early."""
-        await self._known()
-        decided = self.plan(call)
-        target = decided.target
-        return decided, self.generation.supervisors[target.backend] if target is not None else None
+        """Plan anew with each backend that becomes known: an early call is not refused, or misled, for being early."""
+        while True:
+            decided = self.plan(call)
+            generation = self.generation
+            patience = generation.snapshot.list_wait
+            if _certain(decided, call) or not await generation.wait_known(patience, self.engine.clock(), first=True):
+                target = decided.target
+                return decided, self.generation.supervisors[target.backend] if target is not None else None
 
     def _withdraw(self, uri: str) -> None:
         """Nobody hears of a resource any more: end its subscription on the shared sessions that are open."""
@@ -241,3 +255,11 @@ class Gateway:
         """Wait until what was to be remembered is."""
         if self._saving:
             await asyncio.wait(self._saving, timeout=5)
+
+
+def _certain(decided: Plan, call: Call) -> bool:
+    """Whether what is still unknown of other servers cannot change a plan: the call names a listed thing in full."""
+    if decided.target is None:
+        return isinstance(decided.refusal, Completed | ToolRefusal)
+    offer = decided.target.offer
+    return offer is not None and offer.public == call.name

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
+from mcp_orchestrator.core import naming
 from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.plan import Rules
 from mcp_orchestrator.model.call import Era
@@ -55,23 +57,39 @@ class Generation:
         """Backends of which nothing is known yet and that have not failed either."""
         return [supervisor for supervisor in self.supervisors.values() if not supervisor.record.settled]
 
-    async def wait_known(self, patience: float, clock_now: float) -> None:
+    def why_unknown(self, name: str) -> tuple[str, Any]:
+        """Why nothing is known of a name that bears the prefix of a server, and the data of that failure.
+
+        "" and None when it bears the prefix of no such server.
+        """
+        for backend, supervisor in self.supervisors.items():
+            prefixes = (naming.public_name(backend, ""), f"{backend}.")
+            if not supervisor.record.offers and name.startswith(prefixes):
+                reason = supervisor.record.last_error or "it is still starting"
+                text = f"server '{backend}' is not available, and what it offers is not known yet: {reason}"
+                return text, supervisor.record.last_data
+        return "", None
+
+    async def wait_known(self, patience: float, clock_now: float, *, first: bool = False) -> bool:
         """Wait for backends that are still being looked at, each for `patience` seconds from its start at most.
 
-        A hung backend therefore delays lists only in the first seconds of its life.
+        A hung backend therefore delays lists only in the first seconds of its life. With `first`, wait only until one
+        of them is known. Returns whether one has become known.
         """
         waiting = self.waiting
         if not waiting:
-            return
+            return False
         left = max(patience - (clock_now - (supervisor.record.started_at or clock_now)) for supervisor in waiting)
         if left <= 0:
-            return
+            return False
         tasks = [asyncio.ensure_future(supervisor.settled.wait()) for supervisor in waiting]
         try:
-            await asyncio.wait(tasks, timeout=left)
+            when = asyncio.FIRST_COMPLETED if first else asyncio.ALL_COMPLETED
+            done, _ = await asyncio.wait(tasks, timeout=left, return_when=when)
         finally:
             for task in tasks:
                 task.cancel()
+        return bool(done)
 
     def look_in(self, era: Era) -> None:
         """Have offers of this era fetched, in the background, where a backend may have some nobody has seen."""

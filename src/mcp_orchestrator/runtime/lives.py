@@ -6,7 +6,7 @@ import asyncio
 import enum
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.core.wire.versions import LATEST_LEGACY, LATEST_MODERN
@@ -15,6 +15,9 @@ from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.plugin_api import Session
+
+NOTICED_WITHIN: Final = 0.05
+"""Seconds within which the end of a session is noticed after a call on it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,11 @@ class LifeState(enum.StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Life:
-    """A session with its owner task. `opened` is done once the session is open, or carries the BackendError."""
+    """A session with its owner task. `opened` is done once the session is open, or carries the BackendError.
+
+    `useful` says that it has answered a call: a session that ends after that was no failed start. `gone` is set when
+    nobody can use it any more.
+    """
 
     key: LifeKey
     opened: asyncio.Future[Session]
@@ -45,6 +52,8 @@ class Life:
     last_used: float = 0.0
     born: float = 0.0
     log_level: str | None = None
+    useful: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def session(self) -> Session | None:
@@ -63,12 +72,21 @@ class Lease:
         self._clock = clock
         self.session = session
 
-    def release(self) -> None:
-        """Give the session back."""
+    def release(self, *, useful: bool = False) -> None:
+        """Give the session back; `useful` when it has answered."""
+        self._life.useful |= useful
         self._life.users -= 1
         self._life.last_used = self._clock()
         if not self._life.users:
             self._released()
+
+    async def ended(self) -> bool:
+        """Whether the session turns out to have ended by itself, which is told a moment after its last words."""
+        try:
+            await asyncio.wait_for(self._life.gone.wait(), NOTICED_WITHIN)
+        except TimeoutError:
+            return False
+        return True
 
     async def at_level(self, level: str | None, apply: Callable[[Session, str], Awaitable[bool]]) -> None:
         """Make a legacy session log at `level` (once per change); `apply` sends the request."""
@@ -91,17 +109,21 @@ async def live(
     it was stopped on purpose) and the error if it never opened.
     """
     try:
-        session = await open_session()
+        session = await _unless_stopped(open_session, life.stop)
     except BackendError as error:
-        life.state = LifeState.OVER
+        _over(life)
         if not life.opened.done():
             life.opened.set_exception(error)
             life.opened.exception()  # retrieved here: nobody may be waiting
         on_over(life, "", error)
         return
     except asyncio.CancelledError:
-        _give_up(life)
+        _give_up(life, "the gateway is stopping")
         raise
+    if session is None:
+        _give_up(life, "it was stopped before it was up")
+        on_over(life, "", None)
+        return
     reason = "stopped"
     try:
         life.state = LifeState.OPEN
@@ -111,7 +133,7 @@ async def live(
         on_open(life, session)
         reason = await _until_over(life, session, clock, idle_stop)
     finally:
-        life.state = LifeState.OVER
+        _over(life)
         on_over(life, reason, None)
         await session.close()
 
@@ -136,6 +158,9 @@ class Nobody:
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Nobody hears."""
 
+    def let_go(self, after: float) -> None:
+        """Nobody is connected."""
+
     async def ask(self, question: Question) -> Answer:
         """Nobody answers."""
         return declined(question)
@@ -147,10 +172,33 @@ def plain_client(era: Era = Era.MODERN, name: str = "mcp-orchestrator") -> Clien
     return ClientFace(era, version, {}, {"name": name, "version": "0"})
 
 
-def _give_up(life: Life) -> None:
+async def _unless_stopped(open_session: Callable[[], Awaitable[Session]], stop: asyncio.Event) -> Session | None:
+    """The opened session; None when it is no longer wanted before it is open."""
+    opening = asyncio.ensure_future(open_session())
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({opening, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        if opening.done() and not opening.cancelled() and opening.exception() is None:
+            await opening.result().close()
+        raise
+    finally:
+        stopped.cancel()
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait({opening})
+    return None if opening.cancelled() else opening.result()
+
+
+def _over(life: Life) -> None:
     life.state = LifeState.OVER
+    life.gone.set()
+
+
+def _give_up(life: Life, why: str) -> None:
+    _over(life)
     if not life.opened.done():
-        life.opened.set_exception(BackendError(FailureKind.UNAVAILABLE, "the gateway is stopping"))
+        life.opened.set_exception(BackendError(FailureKind.UNAVAILABLE, why))
         life.opened.exception()
 
 

@@ -39,6 +39,8 @@ async def rounds(talk: Talk, session: Session, invocation: Invocation) -> Outcom
         if state is not None:
             params["requestState"] = state
         outcome = await session.invoke(dataclasses.replace(invocation, params=params), talk)
+        if isinstance(outcome, Failed):  # the rounds before may have had effects
+            return dataclasses.replace(outcome, retryable=False)
     text = f"the server asked for input more than {MAX_ROUNDS} times"
     return Failed(FailureKind.BAD_ANSWER, INTERNAL_ERROR, text)
 

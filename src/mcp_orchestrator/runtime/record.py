@@ -69,6 +69,7 @@ class Record:
     restarts: int = 0
     retry_at: float = 0.0
     last_error: str = ""
+    last_data: Any = None
     settled: bool = False
     stale: bool = False
     started_at: float | None = None

@@ -16,7 +16,7 @@ from mcp_orchestrator.runtime.generation import Generation
 from mcp_orchestrator.runtime.supervisor import Supervisor
 
 OPEN_PATIENCE: Final = 10.0
-"""Seconds that new backends get to open before the swap; one that is slower comes up after it."""
+"""Seconds that changed backends get to open before the swap; one that is slower comes up after it."""
 
 
 class Reloader:
@@ -33,11 +33,16 @@ class Reloader:
         async with self._one_at_a_time:
             gateway = self._gateway
             old = gateway.generation
+            if snapshot == old.snapshot:  # told twice of the same change
+                return {"added": [], "removed": [], "changed": [], "kept": sorted(old.supervisors)}
             changes = compare(old.snapshot, snapshot)
             fresh = {name: await self._make(snapshot.backends[name]) for name in (*changes.added, *changes.changed)}
             for supervisor in fresh.values():
                 supervisor.start()
-            await _settled([fresh[name] for name in changes.changed])
+            await asyncio.gather(
+                _settled([fresh[name] for name in changes.changed], OPEN_PATIENCE),
+                _settled([fresh[name] for name in changes.added], snapshot.list_wait),
+            )
             kept = {name: old.supervisors[name] for name in changes.kept}
             both = {**kept, **fresh}
             supervisors = {name: both[name] for name in snapshot.backends if name in both}
@@ -69,10 +74,10 @@ class Reloader:
         await asyncio.gather(*self._retiring, return_exceptions=True)
 
 
-async def _settled(supervisors: list[Supervisor]) -> None:
+async def _settled(supervisors: list[Supervisor], patience: float) -> None:
     tasks = [asyncio.ensure_future(supervisor.settled.wait()) for supervisor in supervisors]
     if tasks:
-        _, late = await asyncio.wait(tasks, timeout=OPEN_PATIENCE)
+        _, late = await asyncio.wait(tasks, timeout=patience)
         for task in late:
             task.cancel()
 

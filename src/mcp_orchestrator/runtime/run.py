@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, assert_never
 
 from mcp_orchestrator.core.translate.questions import declined
-from mcp_orchestrator.model.call import Call, Era, Invocation
+from mcp_orchestrator.model.call import Call, CallKind, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, REQUEST_TIMEOUT, BackendError
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Plan, Target
 from mcp_orchestrator.plugin_api import JournalSink, Port, Session
+from mcp_orchestrator.runtime.lives import Lease
 from mcp_orchestrator.runtime.questions import rounds, with_elicitation_id
 from mcp_orchestrator.runtime.supervisor import Supervisor
 
@@ -39,6 +40,9 @@ class Surroundings(Protocol):
     def keep(self) -> bool:
         """Whether events of runs are made."""
         ...
+
+    trouble: bool
+    """Whether the last record could not be kept."""
 
     @property
     def log(self) -> Any:
@@ -66,7 +70,7 @@ class Run:
     """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
 
     __slots__ = (
-        "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_started", "_task", "_timed_out", "_timer", "_waiters",
+        "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_sent", "_started", "_task", "_timed_out", "_timer", "_waiters",
         "call", "id", "plan", "port", "trace",
     )  # fmt: skip
 
@@ -84,6 +88,7 @@ class Run:
         self._timed_out = False
         self._heard = 0.0
         self._asking = 0
+        self._sent = False
         self._started = engine.clock()
 
     # -- for the listener -----------------------------------------------------------------------------------------
@@ -117,6 +122,11 @@ class Run:
         if self._outcome is None:
             self.port.notify(method, params)
 
+    def let_go(self, after: float) -> None:
+        """The backend let go of our connection for now: let go of the client's."""
+        if self._outcome is None:
+            self.port.let_go(after)
+
     async def ask(self, question: Question) -> Answer:
         """Put a question to the client; declined in well-formed fashion when it cannot be asked."""
         question = with_elicitation_id(question, self.id)
@@ -144,13 +154,25 @@ class Run:
         if self._engine.keep:
             self._engine.journal.record(self._opening_event(target))
         try:
-            outcome = await self._within(supervisor, target)
+            outcome = await self._unrecordable() or await self._within(supervisor, target)
         except asyncio.CancelledError:
             outcome = self._cancelled_outcome()
         except Exception as error:  # the edge of a run: a bug here must not take other runs along
             self._engine.log.exception("run failed", run=self.id, error=type(error).__name__)
             outcome = Failed(FailureKind.INTERNAL, INTERNAL_ERROR, "internal error; the log of the gateway says more")
-        await self.finish(outcome)
+        await self.finish(outcome, supervisor.redact)
+
+    async def _unrecordable(self) -> Outcome | None:
+        """After a record could not be kept nothing is sent until the journal can be written again."""
+        if not self._engine.trouble:
+            return None
+        try:
+            await self._engine.journal.commit()
+        except OSError as error:
+            text = f"nothing was sent, for the call could not be recorded: {error}"
+            return Failed(FailureKind.INTERNAL, INTERNAL_ERROR, text, retryable=True)
+        self._engine.trouble = False
+        return None
 
     def abandon(self) -> None:
         """The task ended without an outcome (cancelled before it began to work): nobody is left waiting."""
@@ -163,48 +185,64 @@ class Run:
                 if not waiter.done():
                     waiter.set_result(outcome)
 
-    async def finish(self, outcome: Outcome) -> None:
-        """Record the end, wait until the record is kept, then let the listener see it."""
+    async def finish(self, outcome: Outcome, redact: Callable[[str], str] = str) -> None:
+        """Record the end, wait until the record is kept, then let the listener see it.
+
+        `redact` takes secrets out of what a backend said; the client gets the backend's own words.
+        """
         self._task = None  # from here on there is nothing left to cancel
         journal = self._engine.journal
         if not self._engine.keep:
             self._settle(outcome)
             return
-        journal.record(self._closing_event(outcome))
+        journal.record(self._closing_event(outcome, redact))
         try:
             await journal.commit()
         except asyncio.CancelledError:
             pass  # the gateway is stopping; the record is queued and the store commits it before it closes
         except OSError as error:
-            outcome = Failed(
-                FailureKind.INTERNAL, INTERNAL_ERROR, f"the call was carried out but not recorded: {error}"
-            )
+            self._engine.trouble = True
+            self._engine.log.error("a call could not be recorded", run=self.id, error=str(error))  # noqa: TRY400 - no bug
+            if self._sent:
+                text = f"the call was carried out but not recorded: {error}"
+                outcome = Failed(FailureKind.INTERNAL, INTERNAL_ERROR, text)
         self._settle(outcome)
 
     async def _within(self, supervisor: Supervisor, target: Target) -> Outcome:
-        sent = False
         # A timer of our own: asyncio.timeout does the same and costs four times as much.
         loop = self._engine.loop
         self._arm(target.timeout, loop.time() + MOST_TIMEOUTS * target.timeout, loop.time())
         try:
-            lease = await supervisor.lease(self.call.client)
-            try:
-                if self.call.log_level is not None and lease.session.era is Era.LEGACY:
-                    await lease.at_level(self.call.log_level, self._set_level)
-                sent = True
-                return await rounds(self, lease.session, self._invocation(target, lease.session))
-            finally:
-                lease.release()
+            lease, outcome = await self._invoked(supervisor, target)
+            if _never_sent(outcome) and await lease.ended():
+                # The session had ended before it took the call: another one may.
+                _, outcome = await self._invoked(supervisor, target)
         except BackendError as error:
             return error.as_failed()
         except asyncio.CancelledError:
             if not self._timed_out or self._cancelled:
                 raise
-            if sent:
+            if self._sent:
                 supervisor.suspect(self.call.client)
-            return _timed_out(target, sent=sent)
+            return _timed_out(target, sent=self._sent)
+        else:
+            return outcome
         finally:
             self._timer.cancel()
+
+    async def _invoked(self, supervisor: Supervisor, target: Target) -> tuple[Lease, Outcome]:
+        self._sent = False
+        lease = await supervisor.lease(self.call.client)
+        useful = False
+        try:
+            if self.call.log_level is not None and lease.session.era is Era.LEGACY:
+                await lease.at_level(self.call.log_level, self._set_level)
+            self._sent = True
+            outcome = await rounds(self, lease.session, self._invocation(target, lease.session))
+            useful = isinstance(outcome, Completed)
+        finally:
+            lease.release(useful=useful)
+        return lease, outcome
 
     def _arm(self, timeout: float, last: float, since: float) -> None:
         self._timer = self._engine.loop.call_at(min(since + timeout, last), self._expire, timeout, last, since)
@@ -227,7 +265,7 @@ class Run:
         call = self.call
         params = call.params
         if target.name != call.name:
-            params = _renamed(call, target.name)
+            params = _renamed(call, target)
         return Invocation(
             run=self.id,
             method=call.method,
@@ -236,7 +274,7 @@ class Run:
             client=call.client,
             wants_progress=call.wants_progress,
             log_level=call.log_level,
-            name_header=target.name or None,
+            name_header=None if call.kind is CallKind.EXTENSION else target.name or None,
             headers=target.headers if session.era is Era.MODERN else None,
         )
 
@@ -263,7 +301,7 @@ class Run:
         }
         return Event(EventKind.RUN_STARTED, self._engine.now(), self.id, data)
 
-    def _closing_event(self, outcome: Outcome) -> Event:
+    def _closing_event(self, outcome: Outcome, redact: Callable[[str], str]) -> Event:
         ms = round((self._engine.clock() - self._started) * 1000, 2)
         data: dict[str, Any] = {"status": "completed", "ms": ms}
         match outcome:
@@ -272,7 +310,7 @@ class Run:
             case Failed():
                 cancelled = outcome.kind is FailureKind.CANCELLED
                 data["status"] = "cancelled" if cancelled else "failed"
-                data |= {"kind": outcome.kind.value, "code": outcome.code, "text": outcome.message}
+                data |= {"kind": outcome.kind.value, "code": outcome.code, "text": redact(outcome.message)}
             case ToolRefusal():
                 data |= {"status": "failed", "kind": outcome.kind.value, "text": outcome.text}
             case never:
@@ -280,15 +318,23 @@ class Run:
         return Event(EventKind.RUN_ENDED, self._engine.now(), self.id, data)
 
 
-def _renamed(call: Call, name: str) -> dict[str, Any]:
+def _renamed(call: Call, target: Target) -> dict[str, Any]:
     """The parameters with the backend's own name in the one place where this method has it."""
-    if "ref" in call.params and isinstance(call.params["ref"], Mapping):
-        key = "uri" if call.params["ref"].get("type") == "ref/resource" else "name"
-        return {**call.params, "ref": {**call.params["ref"], key: name}}
+    params, name = call.params, target.name
+    if call.kind is CallKind.COMPLETION:
+        key = "uri" if params["ref"].get("type") == "ref/resource" else "name"
+        return {**params, "ref": {**params["ref"], key: name}}
+    offer = target.offer
+    # A method that we do not know has no name of its own: it goes where one of its parameters names something listed.
+    own = (call.name,) if call.kind is not CallKind.EXTENSION else (offer.public, offer.dotted) if offer else ()
     for key in ("name", "uri"):
-        if call.params.get(key) == call.name:
-            return {**call.params, key: name}
-    return call.params
+        if params.get(key) in own:
+            return {**params, key: name}
+    return params
+
+
+def _never_sent(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and outcome.kind is FailureKind.UNAVAILABLE and outcome.retryable
 
 
 def _timed_out(target: Target, *, sent: bool) -> Failed:

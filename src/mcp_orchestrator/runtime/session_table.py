@@ -45,6 +45,11 @@ class SessionTable:
         """The right to use a session for one run; the user was counted by `life.users += 1` before."""
         return Lease(life, session, self._clock, self._released.set)
 
+    def leave(self, life: Life) -> None:
+        """A user gave up before the session was open."""
+        life.users -= 1
+        self._released.set()
+
     def over(self, life: Life) -> None:
         """A session is gone."""
         self._every.discard(life)

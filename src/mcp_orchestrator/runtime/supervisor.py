@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from mcp_orchestrator.core.backoff import delay
 from mcp_orchestrator.core.eras import EraBook, own_session
+from mcp_orchestrator.core.redaction import redactor
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.errors import BackendError
@@ -55,6 +56,7 @@ class Supervisor:
         client_info: Mapping[str, Any],
     ) -> None:
         self.spec = spec
+        self.redact = redactor(spec)
         self.backend = backend
         self.record = Record()
         self.eras = EraBook(spec.era, backend.eras)
@@ -67,7 +69,7 @@ class Supervisor:
         self._table = SessionTable(spec.max_sessions, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._announced: set[OfferKind] = set()
-        self._look = Look(spec.start_timeout, self._spawn, self._taken, self._look_failed)
+        self._look = Look(spec.start_timeout + 1.0, self._spawn, self._taken, self._look_failed)
         self._stopping = False
 
     # -- starting and stopping ------------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ class Supervisor:
         try:
             session = await asyncio.shield(life.opened)
         except BaseException:
-            life.users -= 1
+            self._table.leave(life)
             raise
         return self._table.lease(life, session)
 
@@ -194,7 +196,7 @@ class Supervisor:
         left = self.record.retry_at - self._clock()
         if left > 0:
             text = f"server '{self.spec.name}' is not available; next try in {left:.1f} s: {self.record.last_error}"
-            raise BackendError(FailureKind.UNAVAILABLE, text)
+            raise BackendError(FailureKind.UNAVAILABLE, text, data=self.record.last_data)
         life = self._table.begin(key)
         self.record.started_at = self.record.started_at or self._clock()
         keeps = self.spec.start is StartPolicy.EAGER and key.client is None
@@ -262,7 +264,7 @@ class Supervisor:
     # -- what sessions tell ---------------------------------------------------------------------------------------
 
     def _on_open(self, life: Life, session: Session) -> None:
-        self.record.last_error = ""
+        self.record.last_error, self.record.last_data = "", None
         self.record.retry_at = 0.0
         if life.key.client is None:
             self._look.at(session)
@@ -272,10 +274,10 @@ class Supervisor:
         if error is not None:
             if not self.eras.may(life.key.era) and self.eras.verdicts.get(life.key.era.other):
                 return  # only this era does not work: no failure of the backend
-            self._failed(error.message)
+            self._failed(error)
         elif reason and not self._stopping:
             lived = self._clock() - life.born
-            self.record.failures = 0 if lived > STABLE_AFTER else self.record.failures + 1
+            self.record.failures = 0 if life.useful or lived > STABLE_AFTER else self.record.failures + 1
             self.record.restarts += 1
             self.record.last_error = reason
             if self.record.failures > 1:
@@ -284,9 +286,10 @@ class Supervisor:
             if self.spec.start is StartPolicy.EAGER and life.key.client is None:
                 self._spawn(self._again())
 
-    def _failed(self, message: str) -> None:
+    def _failed(self, error: BackendError) -> None:
+        message = self.redact(error.message)
         self.record.failures += 1
-        self.record.last_error = message
+        self.record.last_error, self.record.last_data = message, error.data
         wait = delay(self.record.failures, self._chance())
         self.record.retry_at = self._clock() + wait
         data = {"backend": self.spec.name, "error": message, "retry_in": round(wait, 2)}
@@ -302,9 +305,10 @@ class Supervisor:
 
     def _taken(self, offers: Offers) -> None:
         self.record.stale = False
-        before = self.record.offers.get(offers.era)
+        # What clients of this era have seen so far: where nothing was known in it, the other era stood in.
+        before = self.record.offers.get(offers.era) or self.record.offers.get(offers.era.other)
         # What a backend announces is passed on even when the lists came out the same: it may have changed twice.
-        differs = {kind for kind in OfferKind if before is None or before.of(kind) != offers.of(kind)}
+        differs = {kind for kind in OfferKind if (before.of(kind) if before else ()) != offers.of(kind)}
         changed = frozenset(differs | self._announced)
         self._announced.clear()
         self.record.offers[offers.era] = offers
@@ -312,6 +316,7 @@ class Supervisor:
         self._hooks.offers_changed(self, offers, changed)
 
     def _look_failed(self, text: str) -> None:
+        text = self.redact(text)
         self.record.last_error = text
         self._hooks.noted(self, "backend.failed", {"backend": self.spec.name, "error": text, "retry_in": 0})
         self._settle()
@@ -365,7 +370,7 @@ class Supervisor:
             lease = await self.lease(None)
         except BackendError as error:
             if not self.record.settled:
-                self._failed(error.message)
+                self._failed(error)
             await self._again()
             return
         lease.release()

@@ -31,5 +31,5 @@ class EnvironmentSecrets:
         if value is None:
             raise LookupError("the environment variable is not set: set it before the gateway starts")
         if not value.strip():
-            raise LookupError("the environment variable is empty")
+            raise LookupError("the environment variable is empty: give it a value before the gateway starts")
         return Secret(value)

@@ -37,10 +37,10 @@ class FileSecrets:
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
         except FileNotFoundError:
-            raise LookupError("the file does not exist") from None
+            raise LookupError("the file does not exist: make it, with mode 600") from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "unusable path"
-            raise LookupError(f"the file cannot be read: {reason}") from None
+            raise LookupError(f"the file cannot be read ({reason}): check path and permissions") from None
         try:
             _check(os.fstat(descriptor))
             return _secret(os.read(descriptor, MAX_BYTES + 1))
@@ -50,13 +50,13 @@ class FileSecrets:
 
 def _check(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise LookupError("that is not a regular file")
+        raise LookupError("that is not a regular file: name a file")
     if hasattr(os, "getuid"):
         if status.st_mode & _OTHERS:
             mode = stat.S_IMODE(status.st_mode)
             raise LookupError(f"the file is open to others (mode {mode:04o}): run chmod 600 on it")
         if status.st_uid not in {os.getuid(), 0}:
-            raise LookupError("the file belongs to another user")
+            raise LookupError("the file belongs to another user: it must be yours or root's")
 
 
 def _secret(data: bytes) -> Secret:
@@ -65,8 +65,8 @@ def _secret(data: bytes) -> Secret:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise LookupError("the file is not UTF-8 text") from None
+        raise LookupError("the file is not UTF-8 text: save it as UTF-8") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text.strip():
-        raise LookupError("the file is empty")
+        raise LookupError("the file is empty: write the secret into it")
     return Secret(text)

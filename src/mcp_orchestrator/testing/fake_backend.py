@@ -151,6 +151,7 @@ class FakeTalk:
         self.progressed: list[Mapping[str, Any]] = []
         self.notified: list[tuple[str, Mapping[str, Any]]] = []
         self.asked: list[Question] = []
+        self.let_gone: list[float] = []
         self.answer = answer or Answer({"action": "decline"})
 
     def progress(self, params: Mapping[str, Any]) -> None:
@@ -160,6 +161,10 @@ class FakeTalk:
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Keep a notification."""
         self.notified.append((method, params))
+
+    def let_go(self, after: float) -> None:
+        """Keep for how long."""
+        self.let_gone.append(after)
 
     async def ask(self, question: Question) -> Answer:
         """Keep the question, give the answer."""

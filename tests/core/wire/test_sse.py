@@ -53,6 +53,7 @@ def test_what_is_encoded_comes_back(messages, step):
 def test_an_encoded_event_is_three_lines_and_a_blank_one():
     assert encode_event(b"{}", event_id="7") == b"event: message\nid: 7\ndata: {}\n\n"
     assert encode_event(b"{}", event=None) == b"data: {}\n\n"
+    assert encode_event(b"", event=None, event_id="7", retry=1000) == b"id: 7\nretry: 1000\ndata: \n\n"
 
 
 def test_line_ends_in_a_name_or_id_cannot_forge_an_event():

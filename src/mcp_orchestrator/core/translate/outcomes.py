@@ -79,8 +79,8 @@ def _error(failed: Failed, method: str, client: ClientFace) -> bytes:
         code = INVALID_PARAMS
     body: dict[str, object] = {"code": code, "message": failed.message}
     data = failed.data
-    if failed.kind is not FailureKind.BACKEND_ERROR and data is None:
-        data = {"kind": failed.kind.value, "retryable": failed.retryable}
+    if failed.kind is not FailureKind.BACKEND_ERROR and (data is None or isinstance(data, dict)):
+        data = {"kind": failed.kind.value, "retryable": failed.retryable, **(data or {})}
     if data is not None:
         body["data"] = data
     return b'"error":' + encode(body)

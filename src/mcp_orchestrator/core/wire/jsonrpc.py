@@ -32,12 +32,16 @@ class Envelope(msgspec.Struct):
     error: msgspec.Raw = ABSENT
 
 
+NULL: Final = msgspec.Raw(b"null")
+"""A null that was written, where None stands for a member that is absent."""
+
+
 class ErrorBody(msgspec.Struct):
-    """The `error` member of a response."""
+    """The `error` member of a response. `data` is None where it is absent, and `NULL` where it is null."""
 
     code: int | float = 0
     message: str = ""
-    data: Any = None
+    data: Any = msgspec.UNSET
 
 
 _envelope: Final = msgspec.json.Decoder(Envelope)
@@ -85,9 +89,11 @@ def open_envelope(data: bytes | bytearray) -> Envelope:
 def open_error(raw: msgspec.Raw | bytes) -> ErrorBody:
     """Parse the `error` member; a malformed one reads as code 0 with the text as message."""
     try:
-        return _error.decode(raw)
+        body = _error.decode(raw)
     except ValueError:
-        return ErrorBody(code=0, message=bytes(raw)[:200].decode("utf-8", "replace"))
+        body = ErrorBody(code=0, message=bytes(raw)[:200].decode("utf-8", "replace"))
+    body.data = None if body.data is msgspec.UNSET else NULL if body.data is None else body.data
+    return body
 
 
 def request_bytes(request_id: RequestId, method: str, params: Mapping[str, Any] | None) -> bytes:

@@ -31,11 +31,15 @@ class ServerSentEvent:
     retry: int | None = None
 
 
-def encode_event(data: bytes, *, event: str | None = "message", event_id: str | None = None) -> bytes:
-    """One event, blank line included. `data` is split at line ends, which compact JSON does not have."""
+def encode_event(
+    data: bytes, *, event: str | None = "message", event_id: str | None = None, retry: int | None = None
+) -> bytes:
+    """One event, blank line included. `data` is split at line ends, which compact JSON does not have; `retry` is ms."""
     head = "" if event is None else f"event: {_UNSAFE.sub('', event)}\n"
     if event_id is not None:
         head += f"id: {_UNSAFE.sub('', event_id)}\n"
+    if retry is not None:
+        head += f"retry: {retry}\n"
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(_LINE_END.split(data))
     return b"%bdata: %b\n\n" % (head.encode(), data)
