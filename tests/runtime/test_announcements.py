@@ -39,3 +39,12 @@ def test_listen_streams_hear_updates_of_shared_sessions_only():
     assert heard == []
     announcements.resource_updated(ResourceUpdated({"uri": "a://b"}), None)
     assert len(heard) == 1
+
+
+def test_resources_and_templates_share_one_notification():
+    announcements, heard = Announcements(), []
+    announcements.watch(VIEW, None, heard.append)
+    announcements.lists_changed(frozenset({OfferKind.RESOURCE, OfferKind.TEMPLATE}))
+    assert heard == [ListChanged(OfferKind.RESOURCE)]
+    announcements.lists_changed(frozenset({OfferKind.TEMPLATE}))
+    assert heard[1:] == [ListChanged(OfferKind.TEMPLATE)]
