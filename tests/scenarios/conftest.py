@@ -63,6 +63,15 @@ def write_config(directory, servers, **sections):
 
 
 @pytest.fixture(scope="session")
+def anyio_backend():
+    """Plain asyncio for the clients of these tests: the gateway is a process of its own and runs on uvloop anyway.
+
+    On uvloop, anyio 4.16 fails with an AttributeError while connecting to a gateway that is killed at that moment.
+    """
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def program():
     """The installed console script."""
     return PROGRAM
