@@ -307,6 +307,18 @@ class SecretSource(Protocol):
         ...
 
 
+class Sealer(Protocol):
+    """Seals state that a client carries for us, so that nobody else can read, make or move it."""
+
+    def seal(self, inside: bytes, bond: bytes) -> str:
+        """A token that opens only with the same `bond` (associated data)."""
+        ...
+
+    def unseal(self, token: str, bond: bytes) -> bytes:
+        """What is inside. Raises ValueError for anything that was not sealed by us with this bond."""
+        ...
+
+
 class Verifier(Protocol):
     """Judges the result of a delegation (door for routes with `verify`)."""
 

@@ -31,7 +31,7 @@ from mcp_orchestrator.secrets.sources import resolvers
 
 if TYPE_CHECKING:
     from mcp_orchestrator.backends.reaper import Reaper
-    from mcp_orchestrator.plugin_api import JournalSink, Listener, OfferStore
+    from mcp_orchestrator.plugin_api import JournalSink, Listener, OfferStore, Sealer
 
 Result = TypeVar("Result")
 
@@ -132,6 +132,8 @@ class Application:
             randomness=os.urandom,
             trace=snapshot.observe.trace,
             keep=snapshot.observe.journal,
+            sealer=self._make_sealer(),
+            question_expiry=snapshot.question_expiry,
         )
         reaper = self._make_reaper()
         self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
@@ -175,6 +177,11 @@ class Application:
         self._stack.push_async_callback(store.aclose)
         self._prune = store.prune
         return store, store if self.snapshot.observe.journal else MemoryStore()
+
+    def _make_sealer(self) -> Sealer:
+        from mcp_orchestrator.identity.sealing import AesGcmSealer, key_beside, new_key  # noqa: PLC0415
+
+        return AesGcmSealer(key_beside(self.snapshot.storage.path) if self._persistent else new_key())
 
     def _make_reaper(self) -> Reaper:
         from mcp_orchestrator.backends.reaper import Reaper  # noqa: PLC0415

@@ -9,13 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
+from mcp_orchestrator.core.bonds import Kept, bond, packed, unpacked
 from mcp_orchestrator.core.trace import trace_id
 from mcp_orchestrator.model.call import Call
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
 from mcp_orchestrator.model.plan import Plan
-from mcp_orchestrator.plugin_api import JournalSink, Port
+from mcp_orchestrator.plugin_api import JournalSink, Port, Sealer
+from mcp_orchestrator.runtime.parking import Lot
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.supervisor import Supervisor
 
@@ -39,6 +41,8 @@ class Engine:
         randomness: Callable[[int], bytes],
         trace: bool,
         keep: bool = True,
+        sealer: Sealer | None = None,
+        question_expiry: float = 600.0,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.journal = journal
@@ -48,6 +52,9 @@ class Engine:
         self._randomness = randomness
         self._trace = trace
         self.keep = keep
+        self.question_expiry = question_expiry
+        self.lot = Lot(question_expiry)
+        self._sealer = sealer
         self.prefix = randomness(5).hex()
         self._count = 0
         self.runs: dict[str, Run] = {}
@@ -101,6 +108,28 @@ class Engine:
         if not task.cancelled() and task.exception() is not None:
             self.log.error("a run ended with an exception", run=run.id, error=repr(task.exception()))
         run.abandon()
+        self.lot.over(run)
+
+    def parks(self, run: Run) -> bool:
+        """Keep a run that waits for a client to come back; False when there are too many or nothing can be sealed."""
+        return self._sealer is not None and self.lot.enter(run)
+
+    def sealed(self, call: Call, kept: Kept) -> str:
+        """State for the client to carry, bound to this call; a backend's own as it is where nothing can be sealed."""
+        return self._sealer.seal(packed(kept), bond(call)) if self._sealer is not None else kept.state or ""
+
+    def opened(self, call: Call, state: str) -> Kept:
+        """What is inside a state that came back with this call.
+
+        Raises:
+            ValueError: it is not ours, too old, or belongs to another call; the text is for the client.
+        """
+        if self._sealer is None:
+            raise ValueError("this gateway seals no states")
+        kept = unpacked(self._sealer.unseal(state, bond(call)))
+        if self.now() - kept.at > self.question_expiry:
+            raise ValueError("it has expired")
+        return kept
 
     def record(self, kind: EventKind, run: str | None, data: Mapping[str, Any]) -> None:
         """Queue an event."""

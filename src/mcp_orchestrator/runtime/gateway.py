@@ -13,8 +13,9 @@ from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.conversation import Answer, Question
+from mcp_orchestrator.model.errors import INVALID_PARAMS
 from mcp_orchestrator.model.event import EventKind
-from mcp_orchestrator.model.outcome import Completed, Failed
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
 from mcp_orchestrator.model.plan import Plan, Reason
 from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import ClientEvent, OfferStore, Port, ResourceUpdated, SessionEvent, View
@@ -99,13 +100,44 @@ class Gateway:
         return plan(call, generation.catalog(call.client.era, call.profile), generation.rules)
 
     def start(self, call: Call, port: Port) -> Run:
-        """Plan a call and start its run."""
+        """Plan a call and start its run, or go on with one that has asked this client."""
+        state = call.params.get("requestState")
+        if state is not None and call.client.era is Era.MODERN:
+            return self._go_on(call, port, state)
+        return self._start(call, port)
+
+    def _go_on(self, call: Call, port: Port, state: object) -> Run:
+        """A retry with answers: back to the run that is parked, or on to the backend with the state it gave."""
+        try:
+            kept = self.engine.opened(call, state if isinstance(state, str) else "")
+        except ValueError as error:
+            return self._refuse(call, port, f"Invalid requestState: {error}")
+        if not kept.run:
+            if kept.state is None:
+                del call.params["requestState"]
+            else:
+                call.params["requestState"] = kept.state
+            return self._start(call, port, kept.backend)
+        run = self.engine.lot.find(kept.run, call.principal)
+        if run is None:
+            text = "the call it belongs to is over or was lost with an earlier gateway; it was not repeated"
+            return self._refuse(call, port, f"Invalid requestState: {text}")
+        refused = run.resume(kept, call.params.get("inputResponses"), port)
+        return self._refuse(call, port, f"Invalid retry: {refused}") if refused else run
+
+    def _refuse(self, call: Call, port: Port, text: str) -> Run:
+        failed = Failed(FailureKind.INVALID, INVALID_PARAMS, text)
+        return self.engine.start(call, Plan(None, failed, (Reason("identity", text),)), port, None)
+
+    def _start(self, call: Call, port: Port, only: str | None = None) -> Run:
         generation = self.generation
         decided = self.plan(call)
         if call.method == "resources/unsubscribe" and self._still_wanted(call):
             decided = Plan(None, Completed(b"{}", Era.LEGACY), (*decided.reasons, _OTHERS_LISTEN))
         elif decided.target is None and generation.waiting:
             return self.engine.start_late(call, port, self._plan_when_known)
+        if only is not None and decided.target is not None and decided.target.backend != only:
+            return self._refuse(call, port, "Invalid requestState: the tool belongs to another server by now")
         supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
         run = self.engine.start(call, decided, port, supervisor)
         if call.kind is CallKind.SUBSCRIPTION and call.client.session is not None:

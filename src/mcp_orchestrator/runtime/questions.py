@@ -9,7 +9,7 @@ from typing import Any, Final
 from mcp_orchestrator.core.translate.questions import asked
 from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.conversation import Question
-from mcp_orchestrator.model.errors import INTERNAL_ERROR
+from mcp_orchestrator.model.errors import INTERNAL_ERROR, INVALID_REQUEST, URL_ELICITATION_REQUIRED
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.plugin_api import Session, Talk
 
@@ -22,6 +22,8 @@ async def rounds(talk: Talk, session: Session, invocation: Invocation) -> Outcom
     A modern client carries the questions itself: its result passes through untouched.
     """
     outcome = await session.invoke(invocation, talk)
+    if invocation.client.era is Era.MODERN and session.era is Era.LEGACY:
+        return await _after_urls(outcome, talk, session, invocation)
     if invocation.client.era is Era.MODERN or session.era is Era.LEGACY:
         return outcome
     for _ in range(MAX_ROUNDS):
@@ -41,6 +43,22 @@ async def rounds(talk: Talk, session: Session, invocation: Invocation) -> Outcom
         outcome = await session.invoke(dataclasses.replace(invocation, params=params), talk)
     text = f"the server asked for input more than {MAX_ROUNDS} times"
     return Failed(FailureKind.BAD_ANSWER, INTERNAL_ERROR, text)
+
+
+async def _after_urls(outcome: Outcome, talk: Talk, session: Session, invocation: Invocation) -> Outcome:
+    """A legacy server that wants addresses visited first (-32042): a modern client is asked to, then it is called again.
+
+    The server has said that it did nothing yet. MCP 2025-11-25 client/elicitation (URL elicitation required); modern
+    servers must not send that error.
+    """
+    if not isinstance(outcome, Failed) or outcome.code != URL_ELICITATION_REQUIRED:
+        return outcome
+    wanted = outcome.data.get("elicitations") if isinstance(outcome.data, dict) else None
+    questions = [Question("elicitation/create", dict(one)) for one in wanted or () if isinstance(one, dict)]
+    answers = await asyncio.gather(*(talk.ask(question) for question in questions))
+    if not questions or any((answer.result or {}).get("action") != "accept" for answer in answers):
+        return Failed(FailureKind.BACKEND_ERROR, INVALID_REQUEST, outcome.message, outcome.data)
+    return await session.invoke(invocation, talk)
 
 
 def with_elicitation_id(question: Question, minted: str) -> Question:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, assert_never
+from typing import Any, Final, Protocol
 
-from mcp_orchestrator.core.translate.questions import declined
-from mcp_orchestrator.model.call import Call, Era, Invocation
+from mcp_orchestrator.core.bonds import Kept
+from mcp_orchestrator.core.translate.questions import asked, declined, may_ask, may_ask_back, with_state
+from mcp_orchestrator.model.call import Call, CallKind, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, REQUEST_TIMEOUT, BackendError
-from mcp_orchestrator.model.event import Event, EventKind
-from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Plan, Target
 from mcp_orchestrator.plugin_api import JournalSink, Port, Session
+from mcp_orchestrator.runtime import run_events as events
+from mcp_orchestrator.runtime.asking import Asking, Detached
 from mcp_orchestrator.runtime.questions import rounds, with_elicitation_id
 from mcp_orchestrator.runtime.supervisor import Supervisor
 
 MOST_TIMEOUTS: Final = 10
 """Progress and log messages of a call begin its time limit anew; after ten times the limit it ends all the same
 (MCP 2025-11-25 basic/lifecycle, timeouts)."""
+
+
+ASKABLE: Final = frozenset({CallKind.TOOL, CallKind.PROMPT, CallKind.RESOURCE})
+"""Kinds of request that may be answered with questions (MCP 2026-07-28 basic/index, input required)."""
 
 
 class Surroundings(Protocol):
@@ -57,6 +64,19 @@ class Surroundings(Protocol):
         """Queue an event."""
         ...
 
+    def parks(self, run: Run) -> bool:
+        """Keep a run that waits for a client to come back; False when there are too many."""
+        ...
+
+    def sealed(self, call: Call, kept: Kept) -> str:
+        """State for the client to carry, bound to this call."""
+        ...
+
+    @property
+    def question_expiry(self) -> float:
+        """Seconds that a question waits for its answer."""
+        ...
+
     def digest(self, arguments: Any) -> str:
         """SHA-256 (hex) of arguments."""
         ...
@@ -66,7 +86,7 @@ class Run:
     """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
 
     __slots__ = (
-        "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_started", "_task", "_timed_out", "_timer", "_waiters",
+        "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_started", "_task", "_timed_out", "_timer", "_waiters", "_waiting",
         "call", "id", "plan", "port", "trace",
     )  # fmt: skip
 
@@ -83,7 +103,8 @@ class Run:
         self._cancelled = ""
         self._timed_out = False
         self._heard = 0.0
-        self._asking = 0
+        self._waiting = 0
+        self._asking: Asking | None = None
         self._started = engine.clock()
 
     # -- for the listener -----------------------------------------------------------------------------------------
@@ -121,17 +142,53 @@ class Run:
         """Put a question to the client; declined in well-formed fashion when it cannot be asked."""
         question = with_elicitation_id(question, self.id)
         self._engine.record(EventKind.QUESTION_ASKED, self.id, {"method": question.method})
-        self._asking += 1  # the time that people take is not the backend's
+        self._waiting += 1  # the time that people take is not the backend's
         try:
             answer = await self.port.ask(question)
+            if answer is None:
+                answer = await self._ask_by_result(question)
         finally:
-            self._asking -= 1
+            self._waiting -= 1
             self._heard = self._engine.loop.time()
         by = "client"
         if answer is None:
             answer, by = declined(question), "gateway"
         self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {"method": question.method, "by": by})
         return answer
+
+    async def _ask_by_result(self, question: Question) -> Answer | None:
+        """Ask a modern client: the question becomes the result of its request, and the run waits for it to come back."""
+        call = self.call
+        if call.client.era is Era.LEGACY or call.kind not in ASKABLE or not may_ask(call.client, question):
+            return None
+        if self._asking is None:
+            if not self._engine.parks(self):
+                return None
+            self._asking = Asking(self._engine.question_expiry, self._show_questions)
+        return await self._asking.ask(question)
+
+    def _show_questions(self) -> None:
+        """Give whoever waits for the run the questions that are open now."""
+        asking = self._asking
+        if asking is None or not asking or not self._waiters or self._outcome is not None:
+            return
+        now, call = self._engine.now(), self.call
+        state = lambda number: self._engine.sealed(call, Kept(now, run=self.id, round=number))  # noqa: E731 - one line
+        self.port = Detached()
+        self._wake(Completed(asking.shown(state), Era.MODERN))
+
+    def resume(self, kept: Kept, responses: Any, port: Port) -> str:
+        """The client is back: attach it and hand on its answers; returns "" or why that is refused."""
+        asking = self._asking
+        if asking is None or kept.round != asking.round:
+            return "it was used already"
+        wrong = asking.take(responses if isinstance(responses, Mapping) else {})
+        if wrong:
+            return wrong
+        asking.round += 1
+        self.port = port
+        self._engine.loop.call_soon(self._show_questions)  # what is still open is asked again
+        return ""
 
     # -- for the engine -------------------------------------------------------------------------------------------
 
@@ -142,7 +199,7 @@ class Run:
     async def carry_out(self, supervisor: Supervisor, target: Target) -> None:
         """The whole of it: never raises, always ends with an outcome that is in the journal before anyone sees it."""
         if self._engine.keep:
-            self._engine.journal.record(self._opening_event(target))
+            self._engine.journal.record(events.opening(self, target, self._engine))
         try:
             outcome = await self._within(supervisor, target)
         except asyncio.CancelledError:
@@ -159,9 +216,13 @@ class Run:
     def _settle(self, outcome: Outcome) -> None:
         if self._outcome is None:
             self._outcome = outcome
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(outcome)
+            self._wake(outcome)
+
+    def _wake(self, outcome: Outcome) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
 
     async def finish(self, outcome: Outcome) -> None:
         """Record the end, wait until the record is kept, then let the listener see it."""
@@ -170,7 +231,7 @@ class Run:
         if not self._engine.keep:
             self._settle(outcome)
             return
-        journal.record(self._closing_event(outcome))
+        journal.record(events.closing(self, outcome, self._engine, self._started))
         try:
             await journal.commit()
         except asyncio.CancelledError:
@@ -187,12 +248,13 @@ class Run:
         loop = self._engine.loop
         self._arm(target.timeout, loop.time() + MOST_TIMEOUTS * target.timeout, loop.time())
         try:
-            lease = await supervisor.lease(self.call.client)
+            lease = await supervisor.lease(self.call.client, self.call.principal.id)
             try:
                 if self.call.log_level is not None and lease.session.era is Era.LEGACY:
                     await lease.at_level(self.call.log_level, self._set_level)
                 sent = True
-                return await rounds(self, lease.session, self._invocation(target, lease.session))
+                outcome = await rounds(self, lease.session, self._invocation(target, lease.session))
+                return self._for_the_way(outcome, target)
             finally:
                 lease.release()
         except BackendError as error:
@@ -206,6 +268,17 @@ class Run:
         finally:
             self._timer.cancel()
 
+    def _for_the_way(self, outcome: Outcome, target: Target) -> Outcome:
+        """A modern backend's own questions: its state is sealed into ours before a client carries it."""
+        if self.call.client.era is Era.LEGACY or not isinstance(outcome, Completed) or not may_ask_back(outcome):
+            return outcome
+        found = asked(outcome.result)
+        if found is None:
+            return outcome
+        state = found[1] if isinstance(found[1], str) else None
+        sealed = self._engine.sealed(self.call, Kept(self._engine.now(), target.backend, state))
+        return Completed(with_state(outcome.result, sealed), Era.MODERN)
+
     def _arm(self, timeout: float, last: float, since: float) -> None:
         self._timer = self._engine.loop.call_at(min(since + timeout, last), self._expire, timeout, last, since)
 
@@ -215,7 +288,7 @@ class Run:
         While a person is being asked the clock stands still: questions expire by themselves.
         """
         now = self._engine.loop.time()
-        if self._asking:
+        if self._waiting:
             self._arm(timeout, last + timeout, now)
         elif self._heard > since and now < last:
             self._arm(timeout, last, self._heard)
@@ -246,38 +319,6 @@ class Run:
 
     def _cancelled_outcome(self) -> Outcome:
         return Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, f"cancelled: {self._cancelled or 'gateway stopping'}")
-
-    def _opening_event(self, target: Target) -> Event:
-        call = self.call
-        data = {
-            "method": call.method,
-            "name": call.name,
-            "backend": target.backend,
-            "target": target.name,
-            "principal": call.principal.id,
-            "client": (call.client.info or {}).get("name", ""),
-            "profile": call.profile,
-            "arguments": self._engine.digest(call.params.get("arguments")),
-            "trace": self.trace,
-            "reasons": self.plan.reasons,
-        }
-        return Event(EventKind.RUN_STARTED, self._engine.now(), self.id, data)
-
-    def _closing_event(self, outcome: Outcome) -> Event:
-        ms = round((self._engine.clock() - self._started) * 1000, 2)
-        data: dict[str, Any] = {"status": "completed", "ms": ms}
-        match outcome:
-            case Completed():
-                data["bytes"] = len(outcome.result)
-            case Failed():
-                cancelled = outcome.kind is FailureKind.CANCELLED
-                data["status"] = "cancelled" if cancelled else "failed"
-                data |= {"kind": outcome.kind.value, "code": outcome.code, "text": outcome.message}
-            case ToolRefusal():
-                data |= {"status": "failed", "kind": outcome.kind.value, "text": outcome.text}
-            case never:
-                assert_never(never)
-        return Event(EventKind.RUN_ENDED, self._engine.now(), self.id, data)
 
 
 def _renamed(call: Call, name: str) -> dict[str, Any]:
