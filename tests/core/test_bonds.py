@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-
 from catalogs import call
+
 from mcp_orchestrator.core.bonds import Kept, bond, packed, unpacked
 from mcp_orchestrator.model.call import Principal
 

@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-
 from engines import Ear, FakeBackend, spec, tool_call, whole
+
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
 from mcp_orchestrator.identity.sealing import AesGcmSealer, new_key
 from mcp_orchestrator.model.call import ClientFace, Era, Principal
