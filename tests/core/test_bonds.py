@@ -18,8 +18,8 @@ def test_a_retry_has_the_same_bond_as_the_request_it_repeats():
 def test_another_argument_tool_method_principal_or_profile_has_another_bond():
     ours = call("s__t", a=1)
     others = [call("s__t", a=2), call("s__u", a=1)]
-    for change in ({"principal": Principal("bob")}, {"profile": "narrow"}, {"method": "prompts/get"}):
-        others.append(dataclasses.replace(ours, **change))
+    changes = ({"principal": Principal("bob")}, {"profile": "narrow"}, {"method": "prompts/get"})
+    others += [dataclasses.replace(ours, **change) for change in changes]
     assert len({bond(made) for made in [ours, *others]}) == len(others) + 1
 
 

@@ -1,7 +1,6 @@
 """Sealed state opens only for the call it was made for, and only unaltered."""
 
 import base64
-import os
 
 import pytest
 from hypothesis import given
@@ -47,7 +46,7 @@ def test_the_key_is_made_once_for_its_owner_only_and_shared_by_whoever_uses_the_
     key = key_beside(state)
     assert key_beside(state) == key
     assert (state.parent / "seal.key").stat().st_mode & 0o777 == 0o600
-    assert sorted(os.listdir(state.parent)) == ["seal.key"]
+    assert [path.name for path in state.parent.iterdir()] == ["seal.key"]
 
 
 def test_a_key_file_with_something_else_in_it_is_refused_with_a_fix(tmp_path):

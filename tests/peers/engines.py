@@ -99,7 +99,7 @@ class Whole:
             structlog.get_logger(),
             clock=self.clock,
             wall=lambda: 0.0,
-            randomness=lambda n: bytes(n),
+            randomness=bytes,
             trace=True,
         )
         made = snapshot(tmp_path, specs, **changes)

@@ -146,8 +146,7 @@ async def test_a_question_nobody_answers_in_time_is_dismissed_and_the_outcome_wa
         shown = await first(made)
         run = next(iter(made.engine.runs.values()))
         with anyio.fail_after(2):
-            while run.id in made.engine.runs:
-                await anyio.sleep(0.01)
+            await run._task
         assert made.journal.events[-1].data["status"] == "completed"
         late = await again(made, shown["requestState"], {"q1": {"action": "accept"}})
         assert decode(late.result)["got"] == [{"action": "cancel"}]
