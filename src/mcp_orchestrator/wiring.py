@@ -26,6 +26,7 @@ from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.gateway import Gateway
 from mcp_orchestrator.runtime.generation import Generation
 from mcp_orchestrator.runtime.reload import Reloader
+from mcp_orchestrator.runtime.run_actions import RunActions
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.secrets.sources import resolvers
 
@@ -134,6 +135,7 @@ class Application:
             keep=snapshot.observe.journal,
             sealer=self._make_sealer(),
             question_expiry=snapshot.question_expiry,
+            mouths=snapshot.mouths,
         )
         reaper = self._make_reaper()
         self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
@@ -144,6 +146,7 @@ class Application:
         self.reloader = Reloader(self.gateway, lambda spec: self._supervise(spec, reaper))
         self.actions: dict[str, Action] = {
             **Actions(self.gateway, local_principal()).table(),
+            **RunActions(self.engine).table(),
             "status": self._status,
             "reload": self._reload_action,
         }
@@ -341,7 +344,7 @@ def _needs_restart(running: Snapshot, new: Snapshot) -> list[str]:
         "listeners": running.http != new.http,
         "storage": running.storage != new.storage,
         "observe": replace(running.observe, validate=new.observe.validate) != new.observe,
-        "questions": running.question_expiry != new.question_expiry,
+        "questions": (running.question_expiry, running.mouths) != (new.question_expiry, new.mouths),
     }
     return [name for name, differs in sections.items() if differs]
 

@@ -41,6 +41,28 @@ def test_what_is_inside_cannot_be_read_from_outside():
     assert b"backend" not in base64.urlsafe_b64decode(SEALER.seal(b"backend", b""))
 
 
+@given(st.binary(min_size=1), st.binary())
+def test_a_stamp_is_the_same_whenever_it_is_made_and_opens_with_the_same_bond(inside, bond):
+    token = SEALER.stamp(inside, bond)
+    assert token == AesGcmSealer(bytes(KEY_BYTES)).stamp(inside, bond)
+    assert SEALER.unstamp(token, bond) == inside
+
+
+@pytest.mark.parametrize("token", ["", "x", "é", "AAAA", "A" * 300_000, " " * 40, SEALER.seal(b"x", b"bond")])
+def test_what_is_no_stamp_of_ours_is_refused(token):
+    with pytest.raises(ValueError, match="ours"):
+        SEALER.unstamp(token, b"bond")
+
+
+def test_a_stamp_opens_with_no_other_bond_or_key_and_is_no_seal():
+    stamp = SEALER.stamp(b"tools", b"one list")
+    for sealer, bond in ((SEALER, b"another"), (AesGcmSealer(new_key()), b"one list")):
+        with pytest.raises(ValueError, match="belongs elsewhere"):
+            sealer.unstamp(stamp, bond)
+    with pytest.raises(ValueError, match="ours"):
+        SEALER.unseal(stamp, b"one list")
+
+
 def test_the_key_is_made_once_for_its_owner_only_and_shared_by_whoever_uses_the_state_file(tmp_path):
     state = tmp_path / "new" / "state.db"
     key = key_beside(state)

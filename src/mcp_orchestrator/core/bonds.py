@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mcp_orchestrator.model.call import Call
+from mcp_orchestrator.model.call import Call, Principal
 
 CARRIED: Final = ("inputResponses", "requestState")
 """Parameters that a retry adds to those of the first request."""
@@ -41,6 +41,11 @@ def bond(call: Call) -> bytes:
     params = {key: value for key, value in call.params.items() if key not in CARRIED}
     digest = hashlib.sha256(_canonical.encode(params)).hexdigest()
     return _canonical.encode([call.principal.id, call.profile or "", call.method, call.name, digest])
+
+
+def owner_bond(owner: Principal) -> bytes:
+    """The facts that the id of a task is bound to: whose task it is."""
+    return _canonical.encode(["task", owner.kind, owner.id])
 
 
 def packed(kept: Kept) -> bytes:

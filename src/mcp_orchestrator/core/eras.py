@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -34,6 +35,13 @@ def pooled(client: ClientFace | None, principal: str) -> str | None:
         return None
     abilities = hashlib.sha256(_sorted.encode(client.capabilities)).hexdigest()[:16]
     return f"pool {principal} {abilities} "
+
+
+def answerable(client: ClientFace) -> ClientFace:
+    """The client as a server should see it when somebody else answers for it: it can be elicited in both modes."""
+    declared = client.capabilities.get("elicitation")
+    elicitation = {**(declared if isinstance(declared, Mapping) else {}), "form": {}, "url": {}}
+    return replace(client, capabilities={**client.capabilities, "elicitation": elicitation})
 
 
 class EraBook:

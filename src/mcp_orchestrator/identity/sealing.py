@@ -1,21 +1,24 @@
-"""Seals state that clients carry for us: AES-256-GCM (NIST SP 800-38D) with a key that never leaves the machine."""
+"""Seals what clients carry for us: AES-256-GCM (NIST SP 800-38D) and AES-SIV (RFC 5297), keys never leave the machine."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import contextlib
+import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = b"mcp-orchestrator state 1\x00"
+_STAMP: Final = b"mcp-orchestrator stamp 1"
 _LONGEST: Final = 256 * 1024
 
 
@@ -24,6 +27,7 @@ class AesGcmSealer:
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
+        self._siv = AESSIV(hmac.digest(key, _STAMP, hashlib.sha512))
 
     def seal(self, inside: bytes, bond: bytes) -> str:
         """A URL-safe token that opens only with the same bond."""
@@ -44,6 +48,24 @@ class AesGcmSealer:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _FORMAT + bond)
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise ValueError("it is not ours, was altered, or belongs to another call") from error
+
+    def stamp(self, inside: bytes, bond: bytes) -> str:
+        """A URL-safe token that is the same whenever it is made with this key. `inside` is not empty."""
+        return base64.urlsafe_b64encode(self._siv.encrypt(inside, [bond])).decode("ascii")
+
+    def unstamp(self, token: str, bond: bytes) -> bytes:
+        """What is inside a stamp.
+
+        Raises:
+            ValueError: not made by us, altered, or made for something else. The text says no more.
+        """
+        if len(token) > _LONGEST:
+            raise ValueError("it is too long to be ours")
+        try:
+            stamped = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
+            return self._siv.decrypt(stamped, [bond])
+        except (InvalidTag, binascii.Error, ValueError) as error:
+            raise ValueError("it is not ours, was altered, or belongs elsewhere") from error
 
 
 def new_key() -> bytes:

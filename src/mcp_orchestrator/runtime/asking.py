@@ -14,6 +14,9 @@ from mcp_orchestrator.core.translate.questions import expired, refused_shape
 from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.model.conversation import Answer, Question
 
+TOGETHER: Final = 0.01
+"""Seconds without a new question until those that are open are shown: what a server asks at once stays together."""
+
 MOST_OPEN: Final = 32
 """Questions that one run may have open at once."""
 
@@ -36,30 +39,29 @@ class _Open:
 
 
 class Asking:
-    """Questions by key. `changed` is called, a turn later, when there is something new to show to the client."""
+    """Questions by key. `changed` is called, a moment later, when there is something new to show to the client."""
 
     def __init__(self, expiry: float, changed: Callable[[], None]) -> None:
         self._expiry = expiry
         self._changed = changed
         self._open: dict[str, _Open] = {}
-        self._count = 0
+        self._showing: asyncio.TimerHandle | None = None
         self.round = 0
 
     def __bool__(self) -> bool:
         """Whether any question is open."""
         return bool(self._open)
 
-    async def ask(self, question: Question) -> Answer | None:
+    async def ask(self, key: str, question: Question) -> Answer | None:
         """Park until the client answers or the question expires; None when too many are open already."""
         if len(self._open) >= MOST_OPEN:
             return None
-        self._count += 1
-        key = f"q{self._count}"
         loop = asyncio.get_running_loop()
         waiting = _Open(question, loop.create_future())
         self._open[key] = waiting
-        # A turn later: questions that a backend asks at the same time are shown together.
-        loop.call_soon(self._changed)
+        if self._showing is not None:
+            self._showing.cancel()
+        self._showing = loop.call_later(TOGETHER, self._changed)
         try:
             return await asyncio.wait_for(waiting.answered, self._expiry)
         except TimeoutError:
@@ -70,11 +72,25 @@ class Asking:
     def shown(self, state: Callable[[int], str]) -> bytes:
         """The `input_required` result with every open question; `state` seals the number of this round."""
         self.round += 1
-        requests = {
+        shown = {"resultType": "input_required", "inputRequests": self.requests()}
+        return encode({**shown, "requestState": state(self.round)})
+
+    def requests(self) -> dict[str, dict[str, Any]]:
+        """The open questions by key, as `inputRequests` of the modern era."""
+        return {
             key: {"method": waiting.question.method, "params": _modern(waiting.question.params)}
             for key, waiting in self._open.items()
         }
-        return encode({"resultType": "input_required", "inputRequests": requests, "requestState": state(self.round)})
+
+    def questions(self) -> dict[str, Question]:
+        """The open questions by key, as they were asked."""
+        return {key: waiting.question for key, waiting in self._open.items()}
+
+    def give(self, key: str, answer: Answer) -> None:
+        """Answer one question in place; too late is harmless."""
+        waiting = self._open.pop(key, None)
+        if waiting is not None and not waiting.answered.done():
+            waiting.answered.set_result(answer)
 
     def take(self, responses: Mapping[str, Any]) -> str:
         """Give the client's answers to whoever waits for them; returns "" or what is wrong with one of them.

@@ -3,91 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.core.bonds import Kept
+from mcp_orchestrator.core.eras import answerable
+from mcp_orchestrator.core.own_names import own_params
 from mcp_orchestrator.core.translate.questions import asked, declined, may_ask, may_ask_back, with_state
-from mcp_orchestrator.model.call import Call, CallKind, Era, Invocation
+from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, REQUEST_TIMEOUT, BackendError
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Plan, Target
-from mcp_orchestrator.plugin_api import JournalSink, Port, Session
+from mcp_orchestrator.plugin_api import Port, Session
 from mcp_orchestrator.runtime import run_events as events
 from mcp_orchestrator.runtime.asking import Asking, Detached
-from mcp_orchestrator.runtime.questions import rounds, with_elicitation_id
+from mcp_orchestrator.runtime.questions import with_elicitation_id
 from mcp_orchestrator.runtime.supervisor import Supervisor
+from mcp_orchestrator.runtime.surroundings import Surroundings
+from mcp_orchestrator.runtime.task_bridge import carried
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.task_run import TaskFace
+    from mcp_orchestrator.runtime.tasks import Tasks
 
 MOST_TIMEOUTS: Final = 10
 """Progress and log messages of a call begin its time limit anew; after ten times the limit it ends all the same
 (MCP 2025-11-25 basic/lifecycle, timeouts)."""
 
 
+BREATH: Final = 0.025
+"""Seconds between the last progress of a call and its result. Clients on the TypeScript SDK take a progress message that
+they read together with the result for one of an unknown call (Qwen Code 0.24.4 drops the server then, 2026-11-22)."""
+
+
 ASKABLE: Final = frozenset({CallKind.TOOL, CallKind.PROMPT, CallKind.RESOURCE})
 """Kinds of request that may be answered with questions (MCP 2026-07-28 basic/index, input required)."""
-
-
-class Surroundings(Protocol):
-    """What a run needs of the engine it lives in."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop."""
-        ...
-
-    @property
-    def journal(self) -> JournalSink:
-        """Where events go."""
-        ...
-
-    @property
-    def keep(self) -> bool:
-        """Whether events of runs are made."""
-        ...
-
-    @property
-    def log(self) -> Any:
-        """The log of the program."""
-        ...
-
-    def clock(self) -> float:
-        """Monotonic seconds."""
-        ...
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        ...
-
-    def record(self, kind: EventKind, run: str | None, data: Mapping[str, Any]) -> None:
-        """Queue an event."""
-        ...
-
-    def parks(self, run: Run) -> bool:
-        """Keep a run that waits for a client to come back; False when there are too many."""
-        ...
-
-    def sealed(self, call: Call, kept: Kept) -> str:
-        """State for the client to carry, bound to this call."""
-        ...
-
-    @property
-    def question_expiry(self) -> float:
-        """Seconds that a question waits for its answer."""
-        ...
-
-    def digest(self, arguments: Any) -> str:
-        """SHA-256 (hex) of arguments."""
-        ...
 
 
 class Run:
     """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
 
     __slots__ = (
-        "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_started", "_task", "_timed_out", "_timer", "_waiters", "_waiting",
-        "call", "id", "plan", "port", "trace",
+        "_asked", "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_shown", "_started", "_task", "_timed_out", "_timer", "_told", "_waiters", "_waiting",
+        "call", "face", "id", "plan", "port", "taken", "trace", "when_over",
     )  # fmt: skip
 
     def __init__(self, run_id: str, call: Call, plan: Plan, port: Port, engine: Surroundings) -> None:
@@ -103,14 +65,23 @@ class Run:
         self._cancelled = ""
         self._timed_out = False
         self._heard = 0.0
+        self._told = 0.0
         self._waiting = 0
+        self._asked = 0
+        self.taken = False
         self._asking: Asking | None = None
+        self._shown: Outcome | None = None
+        self.face: TaskFace | None = None
+        self.when_over: Callable[[], None] | None = None
         self._started = engine.clock()
 
     # -- for the listener -----------------------------------------------------------------------------------------
 
     async def outcome(self) -> Outcome:
         """Wait for the end; cancelling the waiter leaves the run alone."""
+        if self._shown is not None:
+            shown, self._shown = self._shown, None
+            return shown
         if self._outcome is None:
             # A future of its own for each waiter: shielding one that all share costs five times as much.
             waiter: asyncio.Future[Outcome] = self._engine.loop.create_future()
@@ -124,12 +95,35 @@ class Run:
             self._cancelled = reason or "cancelled"
             self._task.cancel()
 
+    @property
+    def tasks(self) -> Tasks:
+        """The tasks of the gateway."""
+        return self._engine.tasks
+
+    @property
+    def ended(self) -> Outcome | None:
+        """How it ended, if it has."""
+        return self._outcome
+
+    def hand_over(self, port: Port, shown: Outcome, *, ahead: bool) -> bool:
+        """Answer whoever waits (or, with `ahead`, will) with `shown`, and speak through `port` from now on.
+
+        False when there is nobody to answer, or the client has questions to answer first.
+        """
+        if self._outcome is not None or self._asking or not (self._waiters or ahead):
+            return False
+        self.port = port
+        self._shown = None if self._waiters else shown
+        self._wake(shown)
+        return True
+
     # -- for the backend session ----------------------------------------------------------------------------------
 
     def progress(self, params: Mapping[str, Any]) -> None:
         """Pass on progress; the port puts the client's token on. It also counts as a sign of life."""
         self._heard = self._engine.loop.time()
         if self.call.wants_progress and self._outcome is None:
+            self._told = self._heard
             self.port.notify("notifications/progress", params)
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
@@ -139,24 +133,26 @@ class Run:
             self.port.notify(method, params)
 
     async def ask(self, question: Question) -> Answer:
-        """Put a question to the client; declined in well-formed fashion when it cannot be asked."""
-        question = with_elicitation_id(question, self.id)
-        self._engine.record(EventKind.QUESTION_ASKED, self.id, {"method": question.method})
-        self._waiting += 1  # the time that people take is not the backend's
-        try:
-            answer = await self.port.ask(question)
-            if answer is None:
-                answer = await self._ask_by_result(question)
-        finally:
-            self._waiting -= 1
-            self._heard = self._engine.loop.time()
-        by = "client"
-        if answer is None:
-            answer, by = declined(question), "gateway"
-        self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {"method": question.method, "by": by})
+        """Put a question to the first who can be asked; declined in well-formed fashion when nobody can."""
+        self._asked += 1
+        key = f"q{self._asked}"
+        question = with_elicitation_id(question, f"{self.id}-{key}")
+        asked = {"method": question.method, "question": key}
+        self._engine.record(EventKind.QUESTION_ASKED, self.id, asked)
+        with self.unhurried():
+            answer = await self._first_mouth(key, question) or declined(question)
+        self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {**asked, "by": answer.by, **_action(answer)})
         return answer
 
-    async def _ask_by_result(self, question: Question) -> Answer | None:
+    async def _first_mouth(self, key: str, question: Question) -> Answer | None:
+        answer = None
+        if self._engine.asks_client:
+            answer = await self.port.ask(question) or await self._ask_by_result(key, question)
+        if answer is None and self._engine.desk is not None:
+            answer = await self._engine.desk.ask(self.id, key, question)
+        return answer
+
+    async def _ask_by_result(self, key: str, question: Question) -> Answer | None:
         """Ask a modern client: the question becomes the result of its request, and the run waits for it to come back."""
         call = self.call
         if call.client.era is Era.LEGACY or call.kind not in ASKABLE or not may_ask(call.client, question):
@@ -165,7 +161,7 @@ class Run:
             if not self._engine.parks(self):
                 return None
             self._asking = Asking(self._engine.question_expiry, self._show_questions)
-        return await self._asking.ask(question)
+        return await self._asking.ask(key, question)
 
     def _show_questions(self) -> None:
         """Give whoever waits for the run the questions that are open now."""
@@ -182,7 +178,9 @@ class Run:
         asking = self._asking
         if asking is None or kept.round != asking.round:
             return "it was used already"
-        wrong = asking.take(responses if isinstance(responses, Mapping) else {})
+        if responses is not None and not isinstance(responses, Mapping):
+            return "inputResponses must be an object"
+        wrong = asking.take(responses or {})
         if wrong:
             return wrong
         asking.round += 1
@@ -216,7 +214,14 @@ class Run:
     def _settle(self, outcome: Outcome) -> None:
         if self._outcome is None:
             self._outcome = outcome
-            self._wake(outcome)
+            self.taken = any(not waiter.done() for waiter in self._waiters)
+            early = self._told + BREATH - self._engine.loop.time() if self._told else 0.0
+            if early > 0:
+                self._engine.loop.call_later(early, self._wake, outcome)
+            else:
+                self._wake(outcome)
+            if self.when_over is not None:
+                self.when_over()
 
     def _wake(self, outcome: Outcome) -> None:
         waiters, self._waiters = self._waiters, []
@@ -244,17 +249,22 @@ class Run:
 
     async def _within(self, supervisor: Supervisor, target: Target) -> Outcome:
         sent = False
+        client = self.call.client if self._engine.desk is None else answerable(self.call.client)
         # A timer of our own: asyncio.timeout does the same and costs four times as much.
         loop = self._engine.loop
         self._arm(target.timeout, loop.time() + MOST_TIMEOUTS * target.timeout, loop.time())
         try:
-            lease = await supervisor.lease(self.call.client, self.call.principal.id)
+            lease = await supervisor.lease(client, self.call.principal.id)
             try:
                 if self.call.log_level is not None and lease.session.era is Era.LEGACY:
                     await lease.at_level(self.call.log_level, self._set_level)
                 sent = True
-                outcome = await rounds(self, lease.session, self._invocation(target, lease.session))
-                return self._for_the_way(outcome, target)
+                invocation = self._invocation(target, lease.session, client)
+                abilities = supervisor.record.abilities(lease.session.era)
+                carrier, session = self._carrier(), lease.session
+                outcome = await carried(self, session, invocation, target, carrier=carrier, abilities=abilities)
+                outcome = self._for_the_way(outcome, target)
+                return self.tasks.passed_on(self, lease, supervisor.spec.transport, target, outcome)
             finally:
                 lease.release()
         except BackendError as error:
@@ -263,13 +273,14 @@ class Run:
             if not self._timed_out or self._cancelled:
                 raise
             if sent:
-                supervisor.suspect(self.call.client)
+                supervisor.suspect(client)
             return _timed_out(target, sent=sent)
         finally:
             self._timer.cancel()
 
     def _for_the_way(self, outcome: Outcome, target: Target) -> Outcome:
-        """A modern backend's own questions: its state is sealed into ours before a client carries it."""
+        """Public URIs; and a modern backend's own questions: its state is sealed into ours before a client carries it."""
+        outcome = self._engine.for_the_way(self.call, target, outcome)
         if self.call.client.era is Era.LEGACY or not isinstance(outcome, Completed) or not may_ask_back(outcome):
             return outcome
         found = asked(outcome.result)
@@ -296,40 +307,50 @@ class Run:
             self._timed_out = True
             self._task.cancel()
 
-    def _invocation(self, target: Target, session: Session) -> Invocation:
+    @contextlib.contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Let the time limit stand still: people take their time, or somebody else watches over what is awaited."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._heard = self._engine.loop.time()
+
+    def _carrier(self) -> ClientFace:
+        """The client as one to whom questions may be carried: without any abilities when it is not to be asked."""
+        client = self.call.client
+        return client if self._engine.asks_client else replace(client, capabilities={})
+
+    def _invocation(self, target: Target, session: Session, client: ClientFace) -> Invocation:
         call = self.call
         params = call.params
         if target.name != call.name:
-            params = _renamed(call, target.name)
+            params = own_params(params, call.name, target.name)
         return Invocation(
             run=self.id,
             method=call.method,
             params=params,
             meta=call.meta,
-            client=call.client,
+            client=client,
             wants_progress=call.wants_progress,
             log_level=call.log_level,
             name_header=target.name or None,
             headers=target.headers if session.era is Era.MODERN else None,
         )
 
-    async def _set_level(self, session: Session, level: str) -> bool:
+    async def _set_level(self, session: Session, level: str) -> None:
         request = Invocation(self.id, "logging/setLevel", {"level": level}, {}, self.call.client)
-        return isinstance(await session.invoke(request, self), Completed)
+        await session.invoke(request, self)
 
     def _cancelled_outcome(self) -> Outcome:
         return Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, f"cancelled: {self._cancelled or 'gateway stopping'}")
 
 
-def _renamed(call: Call, name: str) -> dict[str, Any]:
-    """The parameters with the backend's own name in the one place where this method has it."""
-    if "ref" in call.params and isinstance(call.params["ref"], Mapping):
-        key = "uri" if call.params["ref"].get("type") == "ref/resource" else "name"
-        return {**call.params, "ref": {**call.params["ref"], key: name}}
-    for key in ("name", "uri"):
-        if call.params.get(key) == call.name:
-            return {**call.params, key: name}
-    return call.params
+def _action(answer: Answer) -> dict[str, Any]:
+    """What the journal keeps of an answer: whether somebody agreed, never what they said."""
+    action = (answer.result or {}).get("action")
+    return {"action": action} if isinstance(action, str) else {}
 
 
 def _timed_out(target: Target, *, sent: bool) -> Failed:

@@ -9,7 +9,8 @@ from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outco
 from mcp_orchestrator.model.plan import Target
 
 if TYPE_CHECKING:
-    from mcp_orchestrator.runtime.run import Run, Surroundings
+    from mcp_orchestrator.runtime.run import Run
+    from mcp_orchestrator.runtime.surroundings import Surroundings
 
 
 def opening(run: Run, target: Target, engine: Surroundings) -> Event:

@@ -88,7 +88,7 @@ class SessionTable:
         """Whether one more session may begin; the client session that was idle longest gives way if need be."""
         if len(self._current) < self._most:
             return True
-        idle = [life for life in self if life.key.client is not None and not life.users]
+        idle = [life for life in self if life.key.client is not None and not life.users and not life.holds]
         if idle:
             self.retire(min(idle, key=lambda life: life.last_used))
         return bool(idle)

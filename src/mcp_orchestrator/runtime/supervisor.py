@@ -30,6 +30,7 @@ ASKING: Final[Mapping[str, Any]] = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"tools": {}},
     "roots": {"listChanged": True},
+    "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}},
 }
 """Declared on shared legacy sessions, so that servers list everything they have; questions there are declined."""
 
@@ -303,7 +304,7 @@ class Supervisor:
 
     def _on_event(self, life: Life, event: SessionEvent) -> None:
         if not isinstance(event, ListChanged):
-            self._hooks.heard(self, life.key.client, event)
+            self._hooks.heard(self, life.key, event)
         elif life.session is not None:
             self._announced.add(event.kind)
             self._look.at(life.session)

@@ -6,6 +6,7 @@ MCP 2025-11-25 client/elicitation, client/sampling, client/roots; MCP 2026-07-28
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -28,16 +29,17 @@ def declined(question: Question) -> Answer:
     """A well-formed refusal: elicitation is declined, there are no roots, and sampling is refused as by a user."""
     match question.method:
         case "elicitation/create":
-            return Answer({"action": "decline"})
+            return Answer({"action": "decline"}, by="gateway")
         case "roots/list":
-            return Answer({"roots": []})
+            return Answer({"roots": []}, by="gateway")
         case _:
-            return Answer(None, NOBODY, "nobody can be asked for this call")
+            return Answer(None, NOBODY, "nobody can be asked for this call", by="gateway")
 
 
 def expired(question: Question) -> Answer:
     """What the backend hears when nobody answered in time: an elicitation counts as dismissed."""
-    return Answer({"action": "cancel"}) if question.method == "elicitation/create" else declined(question)
+    answer = Answer({"action": "cancel"}) if question.method == "elicitation/create" else declined(question)
+    return replace(answer, by="time")
 
 
 def refused_shape(question: Question, response: Any) -> str:
@@ -68,7 +70,8 @@ def with_state(result: bytes, state: str) -> bytes:
 def may_ask(client: ClientFace, question: Question) -> bool:
     """Whether the client declared that it can answer this (MCP 2025-11-25 and 2026-07-28, client capabilities).
 
-    An empty `elicitation` object means forms only; the URL mode does not exist before 2025-11-25.
+    An empty `elicitation` object means forms only; the URL mode does not exist before 2025-11-25. Sampling with tools
+    has an ability of its own.
     """
     match question.method:
         case "elicitation/create":
@@ -76,10 +79,12 @@ def may_ask(client: ClientFace, question: Question) -> bool:
             if not isinstance(declared, Mapping):
                 return False
             if question.params.get("mode") != "url":
-                return not declared or "form" in declared
+                return "form" in declared or "url" not in declared
             return "url" in declared and client.version not in _BEFORE_URLS
         case "sampling/createMessage":
-            return isinstance(client.capabilities.get("sampling"), Mapping)
+            declared = client.capabilities.get("sampling")
+            with_tools = "tools" in question.params or "toolChoice" in question.params
+            return isinstance(declared, Mapping) and (not with_tools or "tools" in declared)
         case "roots/list":
             return isinstance(client.capabilities.get("roots"), Mapping)
         case _:
