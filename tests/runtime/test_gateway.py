@@ -132,7 +132,7 @@ async def test_one_client_may_stop_hearing_of_a_resource_without_silencing_the_o
         assert (heard["s1"], len(heard["s2"])) == ([], 1)
         await ask("resources/unsubscribe", "s2")
         sent = [invocation.method for invocation in backend.sessions[0].invocations]
-        assert sent.count("resources/unsubscribe") == 1
+        assert (sent.count("resources/subscribe"), sent.count("resources/unsubscribe")) == (1, 1)
 
 
 async def test_a_subscription_that_nobody_hears_any_more_is_withdrawn_from_the_shared_session(tmp_path):
@@ -147,7 +147,7 @@ async def test_a_subscription_that_nobody_hears_any_more_is_withdrawn_from_the_s
         assert len(backend.sessions) == 1
         for session, withdrawn in (("listen-1", 0), ("listen-2", 1)):
             made.gateway.session_closed(session)
-            await made.gateway.settle_down()
+            await anyio.wait_all_tasks_blocked()
             sent = [invocation.method for invocation in backend.sessions[0].invocations]
             assert sent.count("resources/unsubscribe") == withdrawn
 

@@ -1,5 +1,7 @@
 """A modern backend asks a legacy client through us, in rounds."""
 
+from dataclasses import replace
+
 import pytest
 from engines import MODERN, Ear, FakeBackend, asking, whole
 
@@ -32,8 +34,29 @@ async def test_a_legacy_client_is_asked_in_place_and_the_call_goes_on_with_its_a
 
 
 async def test_a_modern_client_gets_the_questions_untouched(tmp_path):
+    able = replace(MODERN, capabilities={"elicitation": {}})
     async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=ask_once)) as made:
-        assert decode((await made.call("one__echo", MODERN)).result) == NEEDED
+        assert decode((await made.call("one__echo", able)).result) == NEEDED
+
+
+async def test_a_modern_client_is_spared_questions_that_it_did_not_declare(tmp_path):
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=ask_once)) as made:
+        got = decode((await made.call("one__echo", MODERN)).result)["got"]
+        assert got["inputResponses"] == {"q": {"action": "decline"}}
+
+
+async def test_a_server_that_only_wants_to_be_called_again_is_given_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("mcp_orchestrator.runtime.questions.PAUSE", 0.001)
+    calls = []
+
+    async def later(invocation, _talk):
+        calls.append(invocation.params)
+        done = {"resultType": "complete"} if len(calls) == 4 else {"resultType": "input_required", "requestState": "S"}
+        return Completed(encode(done), Era.MODERN)
+
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=later)) as made:
+        assert isinstance(await made.call("one__echo", asking("s")), Completed)
+    assert [sorted(params) for params in calls] == [["arguments", "name"], *[["arguments", "name", "requestState"]] * 3]
 
 
 async def test_a_backend_that_never_stops_asking_is_stopped(tmp_path):

@@ -278,7 +278,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not self._streaming:
             if response.size > self._owner.max_body:
-                self._problem = self._bad(f"is larger than the limit of {self._owner.max_body} bytes (`maxResultBytes`)")
+                self._problem = self._bad(
+                    f"is larger than the limit of {self._owner.max_body} bytes (`maxResultBytes`)"
+                )
             response.chunks.append(body)
             return
         if self._drain is not None or self._waiter is None or self._waiter.done():

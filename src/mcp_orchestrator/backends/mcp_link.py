@@ -22,7 +22,7 @@ from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import CONNECTION_CLOSED, METHOD_NOT_FOUND, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, SessionEvent, Talk
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, SessionEvent, Talk, TaskChanged
 
 Send = Callable[[bytes, int | None], None]
 """Sends one message (no line end). The number is the id of a request of ours, None for all else.
@@ -39,6 +39,9 @@ _DECLINED: Final = {
     "sampling/createMessage": Answer(code=-1, message="declined"),
     "roots/list": Answer(result={"roots": []}),
 }
+TASK_NEWS: Final = frozenset({"notifications/tasks", "notifications/tasks/status"})
+"""How the modern and the legacy era tell that the status of a task changed."""
+
 _STRAY_LINES: Final = 1000
 _STRAY_CHARS: Final = 400
 _MAX_DIGITS: Final = 18
@@ -147,8 +150,16 @@ class Duplex:
             raise
         finally:
             self._pending.pop(ident, None)
-            for ask in pending.asks or ():
-                ask.cancel()
+            self._let_go(pending.asks)
+
+    def _let_go(self, asks: list[asyncio.Future[Answer]] | None) -> None:
+        """A call is over: the questions that it carried end with it, unless they may be those of another one."""
+        heir = self._only() if asks and self._exclusive else None
+        if heir is not None:
+            heir.asks = [*(heir.asks or ()), *(ask for ask in asks or () if not ask.done())]
+            return
+        for ask in asks or ():
+            ask.cancel()
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Send a notification; lost in silence when the conversation is over or the pipe is full."""
@@ -254,6 +265,8 @@ class Duplex:
             self._hear(ListChanged(_LISTS[method]))
         elif method == "notifications/resources/updated":
             self._hear(ResourceUpdated(params))
+        elif method in TASK_NEWS:
+            self._hear(TaskChanged(params))
         elif method == "notifications/cancelled":
             withdrawn = self._questions.pop(params.get("requestId"), None)
             if withdrawn is not None:

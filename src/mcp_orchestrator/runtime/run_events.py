@@ -1,0 +1,50 @@
+"""What the journal keeps of a run: how it began and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, assert_never
+
+from mcp_orchestrator.model.event import Event, EventKind
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
+from mcp_orchestrator.model.plan import Target
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.run import Run
+    from mcp_orchestrator.runtime.surroundings import Surroundings
+
+
+def opening(run: Run, target: Target, engine: Surroundings) -> Event:
+    """`run.started`: who asked for what, where it goes and why; arguments only as a digest."""
+    call = run.call
+    data = {
+        "method": call.method,
+        "name": call.name,
+        "backend": target.backend,
+        "target": target.name,
+        "principal": call.principal.id,
+        "client": (call.client.info or {}).get("name", ""),
+        "profile": call.profile,
+        "arguments": engine.digest(call.params.get("arguments")),
+        "trace": run.trace,
+        "reasons": run.plan.reasons,
+    }
+    return Event(EventKind.RUN_STARTED, engine.now(), run.id, data)
+
+
+def closing(run: Run, outcome: Outcome, engine: Surroundings, started: float, redact: Callable[[str], str]) -> Event:
+    """`run.ended`: how, after how long, with how many bytes or which error, without the secrets in its words."""
+    ms = round((engine.clock() - started) * 1000, 2)
+    data: dict[str, Any] = {"status": "completed", "ms": ms}
+    match outcome:
+        case Completed():
+            data["bytes"] = len(outcome.result)
+        case Failed():
+            cancelled = outcome.kind is FailureKind.CANCELLED
+            data["status"] = "cancelled" if cancelled else "failed"
+            data |= {"kind": outcome.kind.value, "code": outcome.code, "text": redact(outcome.message)}
+        case ToolRefusal():
+            data |= {"status": "failed", "kind": outcome.kind.value, "text": outcome.text}
+        case never:
+            assert_never(never)
+    return Event(EventKind.RUN_ENDED, engine.now(), run.id, data)
