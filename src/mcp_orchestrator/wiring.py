@@ -103,6 +103,7 @@ class Application:
         self._persistent = persistent
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._prune: Callable[..., Awaitable[int]] | None = None
         self._remembered: dict[tuple[str, str], Offers] = {}
@@ -311,8 +312,12 @@ class Application:
         """
         if self.config_path is None:
             return {"refused": ["this gateway has no configuration file"]}
-        loaded = await asyncio.to_thread(load_config, self.config_path)
-        if loaded.snapshot is not None and _is_blank(self.config_path):
+        async with self._reloading:  # a signal and the watcher may tell of the same change
+            return await self._reload(self.config_path)
+
+    async def _reload(self, path: Path) -> Mapping[str, Any]:
+        loaded = await asyncio.to_thread(load_config, path)
+        if loaded.snapshot is not None and _is_blank(path):
             # An editor that empties a file before it writes it would otherwise stop every server.
             return self._refused(["the file is empty"])
         if loaded.snapshot is None:

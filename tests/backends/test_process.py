@@ -127,3 +127,18 @@ async def test_what_was_never_connected_is_closed_all_the_same():
 async def test_a_program_that_is_none_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         start([str(tmp_path / "none")], {}, None, lambda: None, output=True)
+
+
+async def test_every_end_of_a_pipe_is_closed_exactly_once(run, monkeypatch):
+    made = await run("import sys; sys.stdin.read()")
+    transports = [made.process.stdin, *made.process.outputs.values()]
+    ends = {transport.get_extra_info("pipe").fileno() for transport in transports}
+    closed = []
+    monkeypatch.setattr(module.os, "close", lambda fd: closed.append(fd) or os.closerange(fd, fd + 1))
+    made.process.close()
+    await made.until(lambda: made.closed == {0, 1, 2} and made.exits)
+    uvloop = "uvloop" in type(made.process._loop).__module__
+    assert sorted(fd for fd in closed if fd in ends) == ([] if uvloop else sorted(ends))
+    for fd in ends:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)

@@ -139,7 +139,8 @@ async def test_an_unknown_version_is_told_which_are_served():
         assert reply.status_code == 400
         assert reply.json()["id"] == 9
         assert reply.json()["error"]["code"] == -32022
-        assert reply.json()["error"]["data"] == {"supported": ["2026-07-28"], "requested": "v999"}
+        told = {"supported": ["2026-07-28"], "requested": "v999", "kind": "invalid", "retryable": False}
+        assert reply.json()["error"]["data"] == told
 
 
 @pytest.mark.parametrize("left_out", ["protocolVersion", "clientCapabilities"])

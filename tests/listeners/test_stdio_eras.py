@@ -31,8 +31,9 @@ async def test_a_modern_connection_answers_and_refuses_the_handshake():
         assert discovered["result"]["supportedVersions"] == ["2026-07-28"]
         refused = await piped.ask(initialize())
         assert refused["error"]["code"] == -32022
-        assert refused["error"]["data"] == {"supported": ["2026-07-28"], "requested": "2025-11-25"}
-        assert (await piped.ask(request("initialize", {})))["error"]["data"] == {"supported": ["2026-07-28"]}
+        told = {"kind": "invalid", "retryable": False, "supported": ["2026-07-28"]}
+        assert refused["error"]["data"] == {**told, "requested": "2025-11-25"}
+        assert (await piped.ask(request("initialize", {})))["error"]["data"] == told
         for method, code in (
             ("ping", -32601),
             ("logging/setLevel", -32601),

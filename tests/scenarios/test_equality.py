@@ -20,7 +20,7 @@ BACKENDS = {f"{way}{era}": (way, era) for way in ("stdio", "http") for era in ("
 CLIENTS = ("modern", "legacy", "piped_modern", "piped_legacy")
 PAIRS = [(client, backend) for client in CLIENTS for backend in BACKENDS]
 MANY = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -227,8 +227,8 @@ async def test_a_server_that_is_down_at_the_start_serves_once_it_is_up(tmp_path,
         for _turn in range(2):  # it comes, goes, and comes again
             async with raw_server(Server(era), port=free_port):
                 with anyio.fail_after(20):
-                    while "error" in await new.call("web__fine"):
-                        await asyncio.sleep(0.1)  # noqa: ASYNC110 - it is looked at again when its pause is over
+                    while "error" in await new.call("web__fine"):  # noqa: ASYNC110 - once its pause is over
+                        await asyncio.sleep(0.1)
                 assert "result" in await old.call("web__fine")
                 assert "web__fine" in {tool["name"] for tool in (await old.ask("tools/list"))[0]["result"]["tools"]}
             error = (await new.call("web__fine"))["error"]

@@ -36,6 +36,29 @@ class _Pipe(asyncio.Protocol):
         self._on_closed(self._fd)
 
 
+class _End:
+    """One of our ends of a pipe as a file for the event loop, closed exactly once.
+
+    uvloop 0.22 closes the descriptor and then the file that it was given. By then the number may belong to somebody
+    else, for another thread opens files too: pipes and sockets of others would be closed at random.
+    """
+
+    def __init__(self, file: IO[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        self._closed = type(loop).__module__.partition(".")[0] == "uvloop"
+        self._fd = os.dup(file.fileno())
+        file.close()
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._fd
+
+    def close(self) -> None:
+        """What the loop calls when it is done."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._fd)
+
+
 class Process:
     """A running program in a session of its own. `on_exit` is called once, after its exit code is known."""
 
@@ -65,10 +88,11 @@ class Process:
         for fd, file in ((1, popen.stdout), (2, popen.stderr)):
             if file is not None:
                 self._widen(file)
-                reading, _ = await loop.connect_read_pipe(lambda fd=fd: _Pipe(fd, on_data, on_closed), file)  # type: ignore[misc]
+                reading, _ = await loop.connect_read_pipe(lambda fd=fd: _Pipe(fd, on_data, on_closed), _End(file, loop))  # type: ignore[misc]
                 self.outputs[fd] = reading
         if popen.stdin is not None:
-            self.stdin, _ = await loop.connect_write_pipe(lambda: _Pipe(0, on_data, on_closed), popen.stdin)
+            end = _End(popen.stdin, loop)
+            self.stdin, _ = await loop.connect_write_pipe(lambda: _Pipe(0, on_data, on_closed), end)
 
     def kill(self) -> None:
         """End the program itself, at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from mcp_orchestrator.listeners.control import ActionError, ask_gateway
+from mcp_orchestrator.listeners.control import ActionError, ask_gateway, process_exists
 from mcp_orchestrator.storage.reading import JournalReader, RunRow
 
 PATIENCE: Final = 20.0
@@ -151,7 +150,7 @@ def wait_for(look: Callable[[], Any], what: str, *, or_else: bool = True) -> Any
 
 def still_there(pids: Iterable[int]) -> list[int]:
     """Those of the processes that still exist."""
-    return sorted(pid for pid in pids if _exists(pid))
+    return sorted(pid for pid in pids if process_exists(pid))
 
 
 def _descendants(pid: int) -> set[int]:
@@ -164,16 +163,6 @@ def _descendants(pid: int) -> set[int]:
     while grown := {child for child, parent in parents.items() if parent in found} - found:
         found |= grown
     return found
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _object(line: str) -> dict[str, Any]:

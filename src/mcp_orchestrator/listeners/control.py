@@ -76,10 +76,11 @@ def read_card(state_dir: Path) -> GatewayCard | None:
         card = msgspec.json.decode((state_dir / CARD_NAME).read_bytes(), type=GatewayCard)
     except (OSError, ValueError):
         return None
-    return card if _alive(card.pid) else None
+    return card if process_exists(card.pid) else None
 
 
-def _alive(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
+    """Whether there is such a process, whoever it belongs to."""
     if pid <= 0:
         return False
     try:

@@ -33,8 +33,6 @@ class Reloader:
         async with self._one_at_a_time:
             gateway = self._gateway
             old = gateway.generation
-            if snapshot == old.snapshot:  # told twice of the same change
-                return {"added": [], "removed": [], "changed": [], "kept": sorted(old.supervisors)}
             changes = compare(old.snapshot, snapshot)
             fresh = {name: await self._make(snapshot.backends[name]) for name in (*changes.added, *changes.changed)}
             for supervisor in fresh.values():
