@@ -7,6 +7,7 @@ stream of a POST belongs to exactly that call; a POST that fails fails its own c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final
@@ -39,6 +40,9 @@ from mcp_orchestrator.plugin_api import Opening, Talk
 
 FAREWELL: Final = 2.0
 """Seconds that the DELETE at the end of a session may take."""
+
+UNTIL_LISTENING: Final = 0.5
+"""Seconds that the first call of a session waits for the server to open the stream for what belongs to no call."""
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
@@ -107,6 +111,7 @@ class LegacyHttpSession:
         self._session_lines = b""
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
+        self._listens = asyncio.Event()
         self._agreement: Agreement | None = None
         self.duplex = HttpDuplex(spec.name, self._send, hear=opening.on_event, stray=opening.on_stderr)
 
@@ -127,6 +132,10 @@ class LegacyHttpSession:
             await session.close()
             raise
         session._spawn(session._keep_listening())
+        with contextlib.suppress(TimeoutError):
+            # Some servers ask on this stream even what a call needs, and what they say before it is open is lost
+            # (TypeScript SDK 1.x, `server.request` without a related request, 2026-11).
+            await asyncio.wait_for(session._listens.wait(), UNTIL_LISTENING)
         return session
 
     @property
@@ -319,15 +328,22 @@ class LegacyHttpSession:
         """The GET stream for what belongs to no call; servers need not have one (405)."""
         stream = EventStream(self._spec, self.duplex, None)
         attempt = 0
+
+        def feed(chunk: bytes) -> bool:
+            self._listens.set()
+            return stream.feed(chunk)
+
         while self.duplex.ended is None:
             before = stream.events
             try:
-                response = await self._pool.stream(self._listening_head(stream.last_id), None, stream.feed)
+                response = await self._pool.stream(self._listening_head(stream.last_id), None, feed)
             except BackendError as error:
+                self._listens.set()
                 if error.kind is FailureKind.BAD_ANSWER:
                     self._opening.on_stderr(f"the stream for notifications was given up: {error.message}")
                     return
             else:
+                self._listens.set()
                 if response.status == NOT_FOUND and self._session_id is not None:
                     self._end("ended the session (HTTP 404)")
                     return

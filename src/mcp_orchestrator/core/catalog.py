@@ -17,8 +17,8 @@ import msgspec
 
 from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.schema import Checker
-from mcp_orchestrator.core.translate.tools import app_uris
 from mcp_orchestrator.core.translate.tasks import offers_tasks
+from mcp_orchestrator.core.translate.tools import app_uris
 from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header, x_mcp_header_map
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offer, OfferKind, Offers

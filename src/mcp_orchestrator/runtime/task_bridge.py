@@ -109,7 +109,9 @@ async def _legacy_to_modern(
     invocation = _without_task(invocation)
     if wanted and able and run.tasks.promote(run, ahead=True):
         invocation = _declaring(invocation)
-    return await _insisting(run, carrier, session, invocation, await _asked(run, carrier, session, invocation), able=able)
+    return await _insisting(
+        run, carrier, session, invocation, await _asked(run, carrier, session, invocation), able=able
+    )
 
 
 def _declaring(invocation: Invocation) -> Invocation:

@@ -202,9 +202,7 @@ class Following:
 
 def about(invocation: Invocation, method: str, task: str, **params: Any) -> Invocation:
     """A request about a task, on behalf of the client whose call it carries out."""
-    return Invocation(
-        invocation.run, method, {"taskId": task, **params}, {}, invocation.client, name_header=task
-    )
+    return Invocation(invocation.run, method, {"taskId": task, **params}, {}, invocation.client, name_header=task)
 
 
 def _worth_repeating(failed: Outcome) -> bool:
