@@ -42,18 +42,22 @@ def _agent(pattern):
 
 @pytest.fixture(scope="session")
 def claude_code(tmp_path_factory):
-    """Makes Claude Codes 2.1.330 with homes of their own: `claude_code(model, gateway)`."""
+    """Makes Claude Codes 2.1.330 with homes of their own: `claude_code(model, gateway)`; see `ClaudeCode` for options."""
     program = _agent("@anthropic-ai/claude-code-*/claude")
-    return lambda model, gateway: ClaudeCode(program, tmp_path_factory.mktemp("claude"), model.url, gateway)
+
+    def make(model, gateway, **options):
+        return ClaudeCode(program, tmp_path_factory.mktemp("claude"), model.url, gateway, **options)
+
+    return make
 
 
 @pytest.fixture(scope="session")
 def codex(tmp_path_factory):
-    """Makes Codexes 0.169.0 with homes of their own: `codex(model, gateway)`; see `Codex` for `required`."""
+    """Makes Codexes 0.169.0 with homes of their own: `codex(model, gateway)`; see `Codex` for its options."""
     program = _agent("@openai/codex-*/vendor/*/bin/codex")
 
-    def make(model, gateway, *, required=True):
-        return Codex(program, tmp_path_factory.mktemp("codex"), model.url, gateway, required=required)
+    def make(model, gateway, **options):
+        return Codex(program, tmp_path_factory.mktemp("codex"), model.url, gateway, **options)
 
     return make
 

@@ -2,7 +2,8 @@
 
 Measured: it probes `server/discover` (2026-07-28) first and stays modern, over stdio and HTTP; without a host
 (`claude -p`) it answers every elicitation with `cancel` by itself; a host on its control protocol is asked
-(`control_request`, subtype `elicitation`) for legacy and modern servers alike.
+(`control_request`, subtype `elicitation`) for legacy and modern servers alike, and so is an `Elicitation` hook of its
+settings, which may answer without a host.
 """
 
 import json
@@ -38,8 +39,10 @@ def test_answers_of_its_host_reach_an_old_and_a_new_server(claude_code, gateway,
         assert (told.end["result"], told.end["is_error"]) == ("Both are booked.", False)
 
 
-def test_it_speaks_the_modern_era_with_the_gateway(claude_code, by_stdio, hotels):
-    gateway = by_stdio(hotels.servers)
+def test_it_speaks_the_modern_era_with_the_gateway(claude_code, by_stdio, remember, hotels, tmp_path):
+    """It gives its probe up after 2.9 s: a gateway that knows its servers answers as soon as it has started."""
+    remember(hotels.servers, tmp_path)
+    gateway = by_stdio(hotels.servers, tmp_path)
     with ScriptedModel([Turn("Hello.")]) as model:
         claude_code(model, gateway).alone()
     methods = gateway.methods()
@@ -47,6 +50,17 @@ def test_it_speaks_the_modern_era_with_the_gateway(claude_code, by_stdio, hotels
     assert "initialize" not in [method for method, _params in methods]
     versions = {params["_meta"]["io.modelcontextprotocol/protocolVersion"] for _method, params in methods}
     assert versions == {"2026-07-28"}
+
+
+def test_in_the_legacy_era_answers_of_its_host_reach_both_servers_too(claude_code, by_stdio, hotels, rooms):
+    old, new = next(rooms), next(rooms)
+    gateway = by_stdio(hotels.servers)
+    with ScriptedModel(bookings(old, new)) as model:
+        agent = claude_code(model, gateway, legacy=True)
+        told = agent.hosted(lambda _question: {"action": "accept", "content": WISHES})
+    assert gateway.methods()[0][0] == "initialize"
+    assert [one["message"] for one in told.questions] == [question(old), question(new)]
+    assert [hotels.booked("old", old)["content"], hotels.booked("new", new)["content"]] == [WISHES, WISHES]
 
 
 @pytest.mark.parametrize("action", ["decline", "cancel"])
@@ -66,3 +80,11 @@ def test_without_a_host_it_cancels_and_the_calls_still_end(claude_code, serve, h
         told = claude_code(model, serve(hotels.servers)).alone()
     assert told.end["result"] == "Both are booked."
     assert [hotels.booked("old", old)["action"], hotels.booked("new", new)["action"]] == ["cancel", "cancel"]
+
+
+def test_without_a_host_a_hook_of_its_settings_may_answer(claude_code, serve, hotels, rooms):
+    old, new = next(rooms), next(rooms)
+    with ScriptedModel(bookings(old, new)) as model:
+        claude_code(model, serve(hotels.servers)).alone(hook={"action": "accept", "content": WISHES})
+    assert hotels.booked("old", old)["content"] == WISHES
+    assert hotels.booked("new", new)["content"] == WISHES

@@ -3,6 +3,7 @@
 Measured: it opens with `initialize` 2025-06-18, over stdio and HTTP; `codex exec` answers every elicitation with
 `decline` by itself; a host of `codex app-server` is asked (`mcpServer/elicitation/request`). It sends its first
 request to the model without the tools of a server that was not ready after about a second (0.8 s: in; 1.1 s: out).
+With `features.mcp_2026_07_28` it is a client of the modern era over HTTP, and its host is asked just the same.
 """
 
 import pytest
@@ -76,3 +77,15 @@ def test_without_a_host_it_declines_and_the_calls_still_end(codex, serve, hotels
         told = codex(model, serve(hotels.servers)).alone()
     assert told.end["type"] == "turn.completed"
     assert [hotels.booked("old", old)["action"], hotels.booked("new", new)["action"]] == ["decline", "decline"]
+
+
+def test_with_its_modern_feature_on_answers_still_reach_both_servers(codex, serve, hotels, rooms):
+    old, new = next(rooms), next(rooms)
+    with ScriptedModel(bookings(old, new)) as model:
+        agent = codex(model, serve(hotels.servers), modern=True)
+        told = agent.hosted(lambda _question: {"action": "accept", "content": WISHES})
+    assert [one["message"] for one in told.questions] == [question(old), question(new)]
+    # The gateway opens sessions for modern clients in its own version: Codex did not say `initialize` 2025-06-18.
+    row = {"room": old, "version": "2025-11-25", "action": "accept", "content": WISHES}
+    assert hotels.booked("old", old) == row
+    assert hotels.booked("new", new)["content"] == WISHES

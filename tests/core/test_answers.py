@@ -10,7 +10,10 @@ SCHEMA = {
     "properties": {
         "town": {"type": "string", "minLength": 2},
         "count": {"type": "integer", "default": 3},
-        "decision": {"type": "string", "oneOf": [{"const": "once", "title": "Once"}, {"const": "never", "title": "No"}]},
+        "decision": {
+            "type": "string",
+            "oneOf": [{"const": "once", "title": "Once"}, {"const": "never", "title": "No"}],
+        },
     },
     "required": ["town", "decision"],
 }

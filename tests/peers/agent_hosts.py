@@ -6,6 +6,7 @@ the model is on loopback, homes are temporary, the key is made up, and what call
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,9 +56,14 @@ def bookings(old: str, new: str) -> list[Turn]:
 
 
 class ClaudeCode:
-    """Claude Code. With a host it is asked over the control protocol of its stream of JSON (stdin and stdout)."""
+    """Claude Code. With a host it is asked over the control protocol of its stream of JSON (stdin and stdout).
 
-    def __init__(self, program: Path, directory: Path, model_url: str, gateway: Gateway) -> None:
+    It looks for the modern era first, unless it is told to speak the `legacy` one.
+    """
+
+    def __init__(
+        self, program: Path, directory: Path, model_url: str, gateway: Gateway, *, legacy: bool = False
+    ) -> None:
         self._directory = directory
         self._program = str(program)
         self._env = environment(
@@ -71,6 +77,7 @@ class ClaudeCode:
             DISABLE_ERROR_REPORTING="1",
             DISABLE_AUTOUPDATER="1",
             ENABLE_TOOL_SEARCH="false",  # the model sees all tools at once and need not search for them
+            **({"MCP_PROTOCOL_NEGOTIATION": "legacy"} if legacy else {}),
         )
         server = {"type": "http", "url": gateway.url}
         if gateway.command:
@@ -101,10 +108,15 @@ class ClaudeCode:
             told.said = agent.said
         return told
 
-    def alone(self, prompt: str = "go") -> Told:
-        """One prompt without any host: `claude -p`."""
-        argv = [self._program, "-p", prompt, *self._options]
-        return _alone(argv, self._env, self._directory)
+    def alone(self, prompt: str = "go", hook: dict[str, Any] | None = None) -> Told:
+        """One prompt without any host: `claude -p`; a hook of its settings may answer elicitations with `hook`."""
+        settings = []
+        if hook is not None:
+            answer = json.dumps({"hookSpecificOutput": {"hookEventName": "Elicitation", **hook}})
+            command = {"type": "command", "command": f"echo {shlex.quote(answer)}"}
+            hooks = {"Elicitation": [{"matcher": "gateway", "hooks": [command]}]}
+            settings = ["--settings", json.dumps({"hooks": hooks})]
+        return _alone([self._program, "-p", prompt, *self._options, *settings], self._env, self._directory)
 
 
 CODEX_CONFIG = """
@@ -117,6 +129,7 @@ enabled = false
 plugins = false
 apps = false
 remote_plugin = false
+mcp_2026_07_28 = {modern}
 [model_providers.scripted]
 name = "scripted"
 base_url = "{model_url}/v1"
@@ -134,11 +147,19 @@ default_tools_approval_mode = "approve"
 class Codex:
     """Codex. With a host it is `codex app-server`; alone, `codex exec`.
 
-    Unless the gateway is `required`, it does not wait longer than about a second for its tools.
+    Unless the gateway is `required`, it does not wait longer than about a second for its tools. The `modern` era is a
+    feature that is off by default, and then for HTTP alone.
     """
 
     def __init__(
-        self, program: Path, directory: Path, model_url: str, gateway: Gateway, *, required: bool = True
+        self,
+        program: Path,
+        directory: Path,
+        model_url: str,
+        gateway: Gateway,
+        *,
+        required: bool = True,
+        modern: bool = False,
     ) -> None:
         self._directory = directory
         self._program = str(program)
@@ -151,7 +172,9 @@ class Codex:
             server = f"command = {json.dumps(command)}\nargs = {json.dumps(arguments)}"
             if "PYTHONPATH" in self._env:  # Codex hands its servers only a few variables
                 server += f"\nenv = {{ PYTHONPATH = {json.dumps(self._env['PYTHONPATH'])} }}"
-        text = CODEX_CONFIG.format(model_url=model_url, server=server, required=json.dumps(required))
+        text = CODEX_CONFIG.format(
+            model_url=model_url, server=server, required=json.dumps(required), modern=json.dumps(modern)
+        )
         (home / "config.toml").write_text(text)
 
     def hosted(self, answers: Answers, prompt: str = "go") -> Told:

@@ -273,7 +273,9 @@ def main():
     import uvicorn  # noqa: PLC0415 - only over HTTP
 
     port = int(options.way.removeprefix("http:"))
-    uvicorn.run(Http(asker), host="127.0.0.1", port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+    uvicorn.run(
+        Http(asker), host="127.0.0.1", port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+    )
 
 
 if __name__ == "__main__":

@@ -50,9 +50,7 @@ class TaskBackend(FakeBackend):
             result = await serve(invocation.method, params)
         except RpcError as error:
             return Failed(FailureKind.BACKEND_ERROR, error.code, str(error), error.data)
-        return Completed(
-            encode({"resultType": "complete", **result} if self.era is Era.MODERN else result), self.era
-        )
+        return Completed(encode({"resultType": "complete", **result} if self.era is Era.MODERN else result), self.era)
 
     async def _put(self, talk, job, key, request):
         answer = await talk.ask(Question(request["method"], request["params"]))

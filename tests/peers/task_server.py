@@ -7,7 +7,7 @@ Its tools are those that the official conformance suite asks for (@modelcontextp
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import json
 import secrets
 import sys
@@ -49,7 +49,7 @@ def text(value: str) -> dict[str, Any]:
 
 
 def now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def form(message: str, **properties: Any) -> dict[str, Any]:
@@ -256,7 +256,9 @@ class Tasks:
     def told_legacy(self, job: Job) -> None:
         self.to_client({"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": self.flat(job)})
 
-    async def legacy(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def legacy(  # noqa: PLR0911 - a table of methods
+        self, method: str, params: dict[str, Any]
+    ) -> dict[str, Any]:
         match method:
             case "initialize":
                 tasks = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}

@@ -71,6 +71,21 @@ async def test_a_call_of_a_tool_that_is_not_known_yet_waits_for_its_backend(tmp_
     await made.stop()
 
 
+async def test_a_call_of_a_tool_that_is_not_known_yet_is_not_passed_to_the_only_server_that_is(tmp_path):
+    slow, good = FakeBackend("slow"), FakeBackend("good")
+    slow.gate = anyio.Event()
+    made = Whole(tmp_path, slow, good)
+    for supervisor in made.gateway.generation.supervisors.values():
+        supervisor.start()
+    await made.supervisor("good").settled.wait()
+    run = made.gateway.start(tool_call("slow__echo"), Ear())
+    await anyio.wait_all_tasks_blocked()
+    slow.gate.set()
+    assert isinstance(await run.outcome(), Completed)
+    assert [one.method for session in good.sessions for one in session.invocations] == []
+    await made.stop()
+
+
 async def test_a_hung_backend_does_not_delay_calls_of_the_others(tmp_path):
     hung, good = FakeBackend("hung"), FakeBackend("good")
     hung.gate = anyio.Event()

@@ -5,7 +5,7 @@ import pytest
 from engines import FakeBackend, whole
 from task_backends import ABLE, ADA, EVE, OLD, PLAIN, Client
 
-from mcp_orchestrator.core.wire.jsonrpc import decode, encode
+from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.identity.sealing import AesGcmSealer, new_key
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.conversation import Question
@@ -243,5 +243,3 @@ async def test_a_task_is_forgotten_when_its_time_is_over(tmp_path, monkeypatch):
             while made.engine.tasks._faces:  # noqa: ASYNC110 - a timer of the loop
                 await anyio.sleep(0.01)
         assert (await client.outcome("tasks/get", taskId=task)).code == -32602
-
-

@@ -29,7 +29,9 @@ async def test_a_modern_task_has_an_id_of_ours_and_goes_on_where_it_was_begun(tm
     one, two = TaskBackend("one", Era.MODERN), TaskBackend("two", Era.MODERN)
     async with whole(tmp_path, one, two) as made:
         client = Client((await ready(made, key)).gateway, ABLE)
-        begun = {name: await client.tool(f"{name}__slow_compute", {"seconds": 0, "label": name}) for name in made.backends}
+        begun = {
+            name: await client.tool(f"{name}__slow_compute", {"seconds": 0, "label": name}) for name in made.backends
+        }
         for name, backend in made.backends.items():
             (job,) = backend.jobs
             shown = begun[name]
@@ -104,7 +106,12 @@ async def test_who_did_not_declare_the_extension_gets_no_task_and_may_ask_for_no
 async def test_removed_methods_do_not_exist_for_modern_clients_nor_new_ones_for_legacy_clients(tmp_path, key):
     async with whole(tmp_path, TaskBackend("one", Era.MODERN)) as made:
         gateway = (await ready(made, key)).gateway
-        for face, method in ((ABLE, "tasks/result"), (ABLE, "tasks/list"), (PLAIN, "tasks/list"), (OLD, "tasks/update")):
+        for face, method in (
+            (ABLE, "tasks/result"),
+            (ABLE, "tasks/list"),
+            (PLAIN, "tasks/list"),
+            (OLD, "tasks/update"),
+        ):
             assert (await Client(gateway, face).outcome(method, taskId="x")).code == -32601
 
 

@@ -239,7 +239,11 @@ async def test_several_questions_at_once_and_several_rounds(clients, log, client
 @pytest.mark.parametrize("method", ["prompts/get", "resources/read"])
 async def test_prompts_and_resources_may_ask_too(clients, client, backend, method):
     way = backend.replace("pipe", "stdio")
-    params = {"name": f"{backend}__ask", "arguments": {"tag": "p"}} if method == "prompts/get" else {"uri": f"ask://{way}/one"}
+    params = (
+        {"name": f"{backend}__ask", "arguments": {"tag": "p"}}
+        if method == "prompts/get"
+        else {"uri": f"ask://{way}/one"}
+    )
     answer = {"action": "accept", "content": {"name": "Ada"}}
     response, asked = await clients[client].carry(method, params, lambda *_: answer)
     assert len(asked) == 1
@@ -258,7 +262,9 @@ async def test_a_server_that_wants_an_address_visited_first(clients, log, client
     ((_, params),) = asked
     assert (params["mode"], params["url"]) == ("url", "https://login.example/")
     assert "result" in response
-    assert executed(log, arguments) == (2 if backend in LEGACY_BACKENDS else 1)  # the first has said that it did nothing
+    assert executed(log, arguments) == (
+        2 if backend in LEGACY_BACKENDS else 1
+    )  # the first has said that it did nothing
 
 
 @pairs(MODERN_CLIENTS, LEGACY_BACKENDS)

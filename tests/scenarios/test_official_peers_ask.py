@@ -48,7 +48,9 @@ def gateway(serve, npm_server, modern_python, tmp_path_factory):
             running(programs[0], addresses[0], directory / "old.log"),
             running(programs[1], addresses[1], directory / "new.log"),
         ):
-            servers |= {f"{era}_http": {"type": "http", "url": at} for (era, _), at in zip(ways, addresses, strict=True)}
+            servers |= {
+                f"{era}_http": {"type": "http", "url": at} for (era, _), at in zip(ways, addresses, strict=True)
+            }
             yield serve(servers)
 
 
@@ -63,9 +65,7 @@ def talk(gateway, program, modern_python):
     def run(era, way, calls):
         mode = "legacy" if era == "legacy" else VERSIONS["modern"]
         argv = [modern_python, str(PEERS / "client_sdk2_asked.py"), mode, *ways[way]]
-        done = subprocess.run(
-            argv, input=json.dumps(calls), capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(argv, input=json.dumps(calls), capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
         seen = json.loads(done.stdout.splitlines()[-1])
         assert seen["version"] == VERSIONS[era]

@@ -161,7 +161,9 @@ async def test_who_listens_for_a_task_hears_how_it_goes_on(tmp_path, free_port):
             wanted = {"notifications": {"taskIds": [task, "made-up"]}}
             async with client.stream("subscriptions/listen", wanted) as hear, asyncio.timeout(20):
                 assert (await hear())["params"]["notifications"] == {"taskIds": [task]}
-                await Tasks(client).about("tasks/update", task, inputResponses=dict.fromkeys(shown["inputRequests"], YES))
+                await Tasks(client).about(
+                    "tasks/update", task, inputResponses=dict.fromkeys(shown["inputRequests"], YES)
+                )
                 while True:
                     told = await hear()
                     assert told["method"] == "notifications/tasks"
@@ -176,3 +178,24 @@ async def test_only_who_declares_the_extension_may_listen_for_tasks(tmp_path):
     async with serving(tmp_path, {"old": piped("legacy")}) as gateway, modern(gateway.url) as client:
         refused, _notes = await client.ask("subscriptions/listen", {"notifications": {"taskIds": ["x"]}})
         assert refused["error"]["code"] == -32021
+
+
+@pytest.mark.real
+async def test_the_tasks_of_an_official_legacy_server_are_tasks_for_clients_of_both_eras(tmp_path, npm_server):
+    command, *args = npm_server("server-everything", "stdio")
+    call = {"name": "everything__simulate-research-query", "arguments": {"topic": "python", "ambiguous": True}}
+    answer = {"action": "accept", "content": {"interpretation": "snake"}}
+    async with serving(tmp_path, {"everything": {"command": command, "args": args}}) as gateway:
+        async with modern(gateway.url, capabilities=DECLARED) as client:
+            begun = (await client.call(call["name"], call["arguments"]))["result"]
+            assert (begun["resultType"], begun["status"]) == ("task", "working")
+            shown = await Tasks(client).until(begun["taskId"], {"input_required"})
+            answers = dict.fromkeys(shown["inputRequests"], answer)
+            await Tasks(client).about("tasks/update", begun["taskId"], inputResponses=answers)
+            ended = await Tasks(client).until(begun["taskId"], OVER)
+            assert "python (snake)" in ended["result"]["content"][0]["text"]
+        async with legacy(gateway.url, capabilities={"elicitation": {}}, answer=lambda _question: answer) as client:
+            begun = (await client.ask("tools/call", {**call, "task": {"ttl": 60000}}))[0]["result"]["task"]
+            result = (await client.ask("tasks/result", {"taskId": begun["taskId"]}))[0]["result"]
+            assert "python (snake)" in result["content"][0]["text"]
+            assert result["_meta"][RELATED] == {"taskId": begun["taskId"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -35,6 +35,15 @@ def pooled(client: ClientFace | None, principal: str) -> str | None:
         return None
     abilities = hashlib.sha256(_sorted.encode(client.capabilities)).hexdigest()[:16]
     return f"pool {principal} {abilities} "
+
+
+def abilities(client: ClientFace) -> Mapping[str, Any]:
+    """What a legacy server is told that this client can do: all it declared, but for hosting tasks.
+
+    A server would ask the client how those go on, which only the two of them could understand; without the ability it
+    asks in the ordinary way (MCP 2025-11-25 basic/utilities/tasks, removed in the modern era).
+    """
+    return {name: value for name, value in client.capabilities.items() if name != "tasks"}
 
 
 def answerable(client: ClientFace) -> ClientFace:

@@ -95,6 +95,9 @@ def _checked(
     else:
         checker = prepared.checker
         faults = checker.faults(arguments)
+        if faults and None in arguments.values():
+            # Clients write null for what they leave out (MCP 2026-07-28 transports counts on it), and servers take it so.
+            faults = checker.faults({key: value for key, value in arguments.items() if value is not None})
         if faults:
             text = f"Invalid arguments for tool '{prepared.offer.public}': {'; '.join(faults)}"
             reasons.append(Reason("schema", text))

@@ -141,7 +141,7 @@ class Listen:
                 assert_never(event)
 
 
-def wanted_of(  # noqa: PLR0911 - a ladder of checks
+def wanted_of(
     request: Request,
 ) -> dict[str, Any] | Failed:
     """What the client asks to hear, without what is false, empty or unknown to us."""
@@ -160,11 +160,17 @@ def wanted_of(  # noqa: PLR0911 - a ladder of checks
         return invalid("subscriptions/listen: notifications.resourceSubscriptions must be an array of strings")
     if uris:
         wanted["resourceSubscriptions"] = uris
+    tasks = _tasks_of(request, asked)
+    return tasks if isinstance(tasks, Failed) else {**wanted, **tasks}
+
+
+def _tasks_of(request: Request, asked: dict[str, Any]) -> dict[str, Any] | Failed:
+    """The tasks that are asked for (MCP extension tasks, status notifications): only for clients that declare it."""
     tasks = asked.get("taskIds")
     if tasks is None:
-        return wanted
+        return {}
     if not offers_tasks(request.params["_meta"].get(keys.CLIENT_CAPABILITIES) or {}, Era.MODERN):
         return missing_capability()
     if type(tasks) is not list or not all(type(task) is str for task in tasks):
         return invalid("subscriptions/listen: notifications.taskIds must be an array of strings")
-    return {**wanted, "taskIds": tasks}
+    return {"taskIds": tasks}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from mcp_orchestrator.model.call import Call, CallKind
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Target
+
+SHOWN: Final = 12
+"""Characters of the id of a task that are recorded."""
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.run import Run
@@ -19,9 +23,9 @@ def opening(run: Run, target: Target, engine: Surroundings) -> Event:
     call = run.call
     data = {
         "method": call.method,
-        "name": call.name,
+        "name": _told(call, call.name),
         "backend": target.backend,
-        "target": target.name,
+        "target": _told(call, target.name),
         "principal": call.principal.id,
         "client": (call.client.info or {}).get("name", ""),
         "profile": call.profile,
@@ -30,6 +34,11 @@ def opening(run: Run, target: Target, engine: Surroundings) -> Event:
         "reasons": run.plan.reasons,
     }
     return Event(EventKind.RUN_STARTED, engine.now(), run.id, data)
+
+
+def _told(call: Call, name: str) -> str:
+    """The name for the record; of the id of a task only its beginning, for the whole of it opens the task."""
+    return name[:SHOWN] if call.kind is CallKind.TASK else name
 
 
 def closing(run: Run, outcome: Outcome, engine: Surroundings, started: float, redact: Callable[[str], str]) -> Event:

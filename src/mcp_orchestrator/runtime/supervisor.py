@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.core.backoff import delay
-from mcp_orchestrator.core.eras import EraBook, own_session, pooled
+from mcp_orchestrator.core.eras import EraBook, abilities, own_session, pooled
 from mcp_orchestrator.core.redaction import redactor
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
@@ -228,7 +228,7 @@ class Supervisor:
         own = key.client is not None and client is not None
         return Opening(
             era=key.era,
-            capabilities=client.capabilities if own and client is not None else ASKING,
+            capabilities=abilities(client) if own and client is not None else ASKING,
             client_info=(client.info if own and client is not None else None) or self._client_info,
             version=client.version if own and client is not None and client.era is Era.LEGACY else None,
             exclusive=own,

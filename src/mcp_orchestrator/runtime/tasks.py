@@ -20,6 +20,7 @@ from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Target
 from mcp_orchestrator.model.snapshot import TransportKind
+from mcp_orchestrator.runtime.run_events import SHOWN
 from mcp_orchestrator.runtime.task_run import KEPT, TaskFace
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ MOST_OF_ONE: Final = 100
 """Tasks that are runs, and tasks of backends, of the whole gateway and of one principal; each kind by itself."""
 
 LONGEST_HOLD: Final = 86_400.0
-_SHOWN: Final = 12
 _NOT_OF_THE_TASK: Final = frozenset({"_meta", "result", "error", "resultType"})
 
 
@@ -181,7 +181,7 @@ class Tasks:
         relayed.last = task
         relayed.shown = {key: value for key, value in decode(shown).items() if key not in _NOT_OF_THE_TASK}
         if ended:
-            data = {"task": relayed.id[:_SHOWN], "backend": relayed.backend, "status": task.status.value}
+            data = {"task": relayed.id[:SHOWN], "backend": relayed.backend, "status": task.status.value}
             self._engine.record(EventKind.TASK_ENDED, relayed.run, data)
             if relayed.hold is not None:
                 relayed.hold.release()
@@ -243,5 +243,5 @@ class Tasks:
         return len(owners) >= MOST or owners.count(owner) >= MOST_OF_ONE
 
     def _note(self, run: str, ident: str, backend: str, form: str) -> None:
-        data = {"task": ident[:_SHOWN], "backend": backend, "form": form}
+        data = {"task": ident[:SHOWN], "backend": backend, "form": form}
         self._engine.record(EventKind.TASK_CREATED, run, data)

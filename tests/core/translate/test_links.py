@@ -92,3 +92,13 @@ JSON = st.recursive(
 def test_with_nothing_to_rename_nothing_changes_whatever_a_server_sends(result, method):
     encoded = json.dumps(result).encode()
     assert relinked(encoded, method, lambda uri: uri) is encoded
+
+
+def test_the_result_of_a_task_is_that_of_its_tool_call():
+    done = {"content": [TEXT, LINK]}
+    shown = {"content": [TEXT, {**LINK, "uri": "mcp://one/memo://a"}]}
+    assert change({**done, "_meta": {}}, "tasks/result") == {**shown, "_meta": {}}
+    task = {"taskId": "memo://a", "status": "completed"}
+    assert change({**task, "result": done}, "tasks/get") == {**task, "result": shown}
+    working = json.dumps({"taskId": "t", "status": "working"}).encode()
+    assert relinked(working, "tasks/get", public) is working

@@ -26,8 +26,15 @@ def member(outcome, client, method="tools/call"):
 
 @given(st.binary())
 def test_within_an_era_the_bytes_are_the_bytes(body):
-    for client in (MODERN, LEGACY):
-        assert to_client(Completed(body, client.era), "tools/call", client) == b'"result":' + body
+    assert to_client(Completed(body, Era.LEGACY), "tools/call", LEGACY) == b'"result":' + body
+    for typed in (b'{"resultType":"complete",' + body, body + b',"resultType":"complete"}'):
+        assert to_client(Completed(typed, Era.MODERN), "tools/call", MODERN) == b'"result":' + typed
+
+
+def test_a_modern_result_that_does_not_say_its_type_is_complete():
+    assert member(Completed(b'{"content":[]}', Era.MODERN), MODERN) == {
+        "result": {"content": [], "resultType": "complete"}
+    }
 
 
 @given(st.dictionaries(KEYS, JSON, max_size=5))

@@ -19,7 +19,13 @@ Public = Callable[[str], str]
 WORD: Final = b'"resource'
 """Stands in every result that links or embeds a resource: both kinds of block begin with it."""
 
-HOLDERS: Final = {"tools/call": "content", "prompts/get": "messages", "resources/read": "contents"}
+HOLDERS: Final = {
+    "tools/call": "content",
+    "prompts/get": "messages",
+    "resources/read": "contents",
+    "tasks/result": "content",
+    "tasks/get": "result",
+}
 """Method to the member of its result that holds URIs."""
 
 _Fields = dict[str, msgspec.Raw]
@@ -41,6 +47,9 @@ def relinked(result: bytes, method: str, public: Public) -> bytes:
         held = fields.get(holder) if holder is not None else None
         if held is None:
             return result
+        if method == "tasks/get":  # the result of the tool call that became this task, inlined
+            inlined = relinked(bytes(held), "tools/call", public)
+            return result if inlined == bytes(held) else encode({**fields, "result": msgspec.Raw(inlined)})
         items = _list.decode(held)
         changed = [_item(item, method, public) for item in items]
     except (ValueError, RecursionError):

@@ -39,6 +39,8 @@ CACHEABLE: Final = frozenset(
 """Methods whose modern results carry `ttlMs` and `cacheScope`."""
 
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TYPE: Final = b'"resultType"'
+_ENDS: Final = 1024
 _MODERN_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
 _CLIENT_ERRORS: Final = frozenset(
     {PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION}
@@ -49,7 +51,7 @@ def to_client(outcome: Outcome, method: str, client: ClientFace) -> bytes:
     """`"result":{...}` or `"error":{...}`, ready to be spliced into a response envelope."""
     match outcome:
         case Completed():
-            if outcome.era is client.era:
+            if outcome.era is client.era and (client.era is Era.LEGACY or _says_its_type(outcome.result)):
                 return b'"result":' + outcome.result
             crossed = _to_modern(outcome.result, method) if client.era is Era.MODERN else _to_legacy(outcome.result)
             return b'"result":' + crossed if isinstance(crossed, bytes) else _error(crossed, method, client)
@@ -84,6 +86,14 @@ def _error(failed: Failed, method: str, client: ClientFace) -> bytes:
     if data is not None:
         body["data"] = data
     return b'"error":' + encode(body)
+
+
+def _says_its_type(result: bytes) -> bool:
+    """Whether a modern result has a `resultType`; one that its server left out means `complete` and is put in for it.
+
+    Looked for at the ends first, where servers write it.
+    """
+    return _TYPE in result[:_ENDS] or _TYPE in result[-_ENDS:] or _TYPE in result
 
 
 def _to_modern(result: bytes, method: str) -> bytes | Failed:
