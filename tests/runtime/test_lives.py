@@ -61,7 +61,7 @@ async def test_a_stop_does_not_wait_for_a_server_that_is_still_starting():
     with pytest.raises(BackendError):
         await story.life.opened
     assert story.over == [("", None)]
-    assert story.life.over.is_set()
+    assert story.life.gone.is_set()
     assert not backend.sessions
 
 

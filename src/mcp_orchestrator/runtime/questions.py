@@ -28,13 +28,15 @@ async def rounds(
     session: Session,
     invocation: Invocation,
     client: ClientFace | None = None,
+    *,
     ours: Callable[[], bool] = lambda: False,
+    first: Outcome | None = None,
 ) -> Outcome:
     """Invoke; where a modern backend answers with questions that the client cannot carry itself, put them and go on.
 
     A modern client carries what it declared: such a result passes through untouched. `client` is whoever may carry
     questions, where that is not the client as the backend sees it; with `ours` they are ours to put by now, for the
-    call has become a task.
+    call has become a task. `first` is what the first invocation gave, if it was made already.
     """
     client = client or invocation.client
     modern = client.era is Era.MODERN
@@ -42,7 +44,7 @@ async def rounds(
         # Whoever answers without the state is not the call that asked: beginning it anew could double its effects.
         text = "inputResponses came without the requestState of the questions that they answer"
         return Failed(FailureKind.INVALID, INVALID_PARAMS, text)
-    outcome = await session.invoke(invocation, talk)
+    outcome = first or await session.invoke(invocation, talk)
     if session.era is Era.LEGACY:
         return await _after_urls(outcome, talk, session, invocation) if modern else outcome
     for round_ in range(MAX_ROUNDS):

@@ -14,7 +14,7 @@ from mcp_orchestrator.core.own_names import own_params
 from mcp_orchestrator.core.translate.questions import asked, declined, may_ask, may_ask_back, with_state
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
-from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, REQUEST_TIMEOUT, BackendError
+from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, BackendError
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Plan, Target
@@ -25,7 +25,7 @@ from mcp_orchestrator.runtime.lives import Lease
 from mcp_orchestrator.runtime.questions import with_elicitation_id
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.runtime.surroundings import Surroundings
-from mcp_orchestrator.runtime.task_bridge import carried
+from mcp_orchestrator.runtime.task_bridge import carried, finished, plain_road, says_nothing_special
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.task_run import TaskFace
@@ -148,7 +148,7 @@ class Run:
         self._engine.record(EventKind.QUESTION_ASKED, self.id, asked)
         with self.unhurried():
             answer = await self._first_mouth(key, question) or declined(question)
-        self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {**asked, "by": answer.by, **_action(answer)})
+        self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {**asked, "by": answer.by, **events.answered(answer)})
         return answer
 
     async def _first_mouth(self, key: str, question: Question) -> Answer | None:
@@ -288,7 +288,7 @@ class Run:
                 raise
             if self._sent:
                 supervisor.suspect(client)
-            return _timed_out(target, sent=self._sent)
+            return events.timed_out(target, sent=self._sent)
         else:
             return outcome
         finally:
@@ -303,9 +303,17 @@ class Run:
                 await lease.at_level(self.call.log_level, self._set_level)
             self._sent = True
             invocation = self._invocation(target, lease.session, client)
-            abilities = supervisor.record.abilities(lease.session.era)
-            carrier, session = self._carrier(), lease.session
-            outcome = await carried(self, session, invocation, target, carrier=carrier, abilities=abilities)
+            session = lease.session
+            if plain_road(self.call, session.era):
+                outcome = await session.invoke(invocation, self)
+                if isinstance(outcome, Completed) and says_nothing_special(outcome.result):
+                    useful = True
+                    return lease, outcome
+                outcome = await finished(self, self._carrier(), session, invocation, outcome)
+            else:
+                abilities = supervisor.record.abilities(session.era)
+                carrier = self._carrier()
+                outcome = await carried(self, session, invocation, target, carrier=carrier, abilities=abilities)
             useful = isinstance(outcome, Completed)
             outcome = self._for_the_way(outcome, target)
             outcome = self.tasks.passed_on(self, lease, supervisor.spec.transport, target, outcome)
@@ -382,17 +390,5 @@ class Run:
         return Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, f"cancelled: {self._cancelled or 'gateway stopping'}")
 
 
-def _action(answer: Answer) -> dict[str, Any]:
-    """What the journal keeps of an answer: whether somebody agreed, never what they said."""
-    action = (answer.result or {}).get("action")
-    return {"action": action} if isinstance(action, str) else {}
-
-
 def _never_sent(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) and outcome.kind is FailureKind.UNAVAILABLE and outcome.retryable
-
-
-def _timed_out(target: Target, *, sent: bool) -> Failed:
-    known = "it may have had effects and was not repeated" if sent else "nothing was sent"
-    text = f"server '{target.backend}' gave no answer within {target.timeout:g} s; {known}"
-    return Failed(FailureKind.TIMEOUT, REQUEST_TIMEOUT, text, retryable=not sent)

@@ -1,4 +1,4 @@
-"""What the journal keeps of a run: how it began and how it ended."""
+"""What a run says of itself: to the journal when it begins, asks and ends, and to its client when its time is up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from mcp_orchestrator.model.call import Call, CallKind
+from mcp_orchestrator.model.conversation import Answer
+from mcp_orchestrator.model.errors import REQUEST_TIMEOUT
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Target
@@ -57,3 +59,16 @@ def closing(run: Run, outcome: Outcome, engine: Surroundings, started: float, re
         case never:
             assert_never(never)
     return Event(EventKind.RUN_ENDED, engine.now(), run.id, data)
+
+
+def answered(answer: Answer) -> dict[str, Any]:
+    """What the journal keeps of an answer: whether somebody agreed, never what they said."""
+    action = (answer.result or {}).get("action")
+    return {"action": action} if isinstance(action, str) else {}
+
+
+def timed_out(target: Target, *, sent: bool) -> Failed:
+    """The outcome of a call whose time is up: what is known of its effects, and that nobody repeated it."""
+    known = "it may have had effects and was not repeated" if sent else "nothing was sent"
+    text = f"server '{target.backend}' gave no answer within {target.timeout:g} s; {known}"
+    return Failed(FailureKind.TIMEOUT, REQUEST_TIMEOUT, text, retryable=not sent)

@@ -8,6 +8,7 @@ call it belongs to (measured 2026-11-22: 40 to 57 % of questions went to the wro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -368,11 +369,8 @@ class Supervisor:
             self._spawn(self._open_quietly(era))
 
     async def _open_quietly(self, era: Era) -> None:
-        try:
-            lease = await self._lease_in(era, None)
-        except BackendError:
-            return
-        lease.release()
+        with contextlib.suppress(BackendError):
+            (await self._lease_in(era, None)).release()
 
     async def _first_look(self) -> None:
         try:
@@ -390,12 +388,9 @@ class Supervisor:
             await asyncio.sleep(max(0.0, self.record.retry_at - self._clock()))
             if self.spec.start is not StartPolicy.EAGER and self.record.offers:
                 return  # somebody's call has opened it meanwhile
-            try:
-                lease = await self.lease(None)
-            except BackendError:
-                continue
-            lease.release()
-            return
+            with contextlib.suppress(BackendError):
+                (await self.lease(None)).release()
+                return
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.core.translate import tasks as words
-from mcp_orchestrator.model.call import ClientFace, Era, Invocation
+from mcp_orchestrator.core.translate.links import WORD
+from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.outcome import Completed, Failed, Outcome
 from mcp_orchestrator.model.plan import Target
 from mcp_orchestrator.plugin_api import Session
@@ -30,6 +31,29 @@ if TYPE_CHECKING:
     from mcp_orchestrator.runtime.run import Run
 
 _WANTED: Final[Mapping[str, Any]] = {"ttl": round(KEPT * 1000)}
+
+
+_SPECIAL: Final = (b'"taskId"', b'"input_required"', WORD)
+_LOOKED_THROUGH: Final = 64 * 1024
+
+
+def plain_road(call: Call, era: Era) -> bool:
+    """Whether a call is of the most frequent sort: a tool, modern to modern, by a client without extensions.
+
+    Nothing needs to be put to the backend in other words, and only a special result needs to be looked at.
+    """
+    client = call.client
+    return (
+        call.kind is CallKind.TOOL
+        and era is Era.MODERN
+        and client.era is Era.MODERN
+        and not client.capabilities.get("extensions")
+    )
+
+
+def says_nothing_special(result: bytes) -> bool:
+    """Whether a result can neither be a task, nor ask, nor link to a resource: it goes on as it is."""
+    return len(result) <= _LOOKED_THROUGH and not any(word in result for word in _SPECIAL)
 
 
 async def carried(
@@ -68,6 +92,13 @@ async def carried(
 async def _asked(run: Run, carrier: ClientFace, session: Session, invocation: Invocation) -> Outcome:
     """Invoke; questions are put by us as soon as the run has become a task, for then nobody carries them."""
     return await rounds(run, session, invocation, carrier, ours=lambda: run.face is not None)
+
+
+async def finished(run: Run, carrier: ClientFace, session: Session, invocation: Invocation, first: Outcome) -> Outcome:
+    """What becomes of a plain call whose first outcome is special after all: questions put, tasks followed."""
+    ours = lambda: run.face is not None  # noqa: E731 - one line
+    outcome = await rounds(run, session, invocation, carrier, ours=ours, first=first)
+    return await _followed(run, session, invocation, outcome)
 
 
 async def _followed(run: Run, session: Session, invocation: Invocation, outcome: Outcome) -> Outcome:
