@@ -333,3 +333,21 @@ async def test_old_records_that_cannot_be_removed_are_told_and_harm_nothing(tmp_
                 while not logs or logs[-1].get("error") != "the disk is full":
                     await anyio.lowlevel.checkpoint()
             pruning.cancel()
+
+
+async def test_a_file_that_was_emptied_is_refused_for_it_is_about_to_be_written(tmp_path):
+    path = write(tmp_path / "one", {"notes": server("notes")})
+    async with serving(path) as (app, url, _stop):
+        path.write_text(" \n")
+        assert await app.reload() == {"refused": ["the file is empty"]}
+        assert await names(url) == ["notes__add", "notes__list"]
+
+
+async def test_a_change_that_is_told_twice_at_once_is_carried_out_once(tmp_path):
+    path = write(tmp_path / "one", {"notes": server("notes")})
+    async with serving(path) as (app, _url, _stop):
+        write(tmp_path / "one", {"notes": server("notes"), "clock": server("clock")})
+        first, second = await asyncio.gather(app.reload(), app.reload())
+        assert first["added"] == ["clock"]
+        assert second == {"added": [], "removed": [], "changed": [], "kept": ["clock", "notes"]}
+    assert [kind for kind, _ in journalled(path.parent)].count("config.loaded") == 2

@@ -145,3 +145,27 @@ def test_a_body_in_one_piece_is_not_copied():
     response.chunks = [b"a", bytearray(b"b")]
     assert response.body() == b"ab"
     assert response.header(b"missing") == ""
+
+
+async def test_a_flooding_event_stream_is_read_slowly_and_to_its_end(monkeypatch):
+    wire, resumed = Wire(), asyncio.Event()
+    wire.transport.pauses = 0
+
+    def pause():
+        wire.transport.pauses += 1
+
+    wire.transport.pause_reading = pause
+    wire.transport.resume_reading = resumed.set
+    wire.transport.is_closing = lambda: False
+    monkeypatch.setattr("mcp_orchestrator.backends.pacing.BURST", 0.0)
+    seen = []
+    answer = wire.connection.send(b"x", lambda chunk: seen.append(chunk) or b"last" in chunk)
+    wire.read(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+    for _ in range(3):
+        wire.read(b": noise\n\n" * 100)
+    assert wire.transport.pauses == 3
+    async with asyncio.timeout(5):
+        await resumed.wait()
+    wire.read(b"data: last\n\n")
+    assert (await answer).status == 200
+    assert len(seen) == 4

@@ -112,6 +112,7 @@ def test_an_unknown_method_goes_to_the_one_server_that_declares_its_extension():
     )
     asked = call("", CallKind.EXTENSION, "com.example/things/list")
     assert decide(asked, made).target.backend == "a"
+    assert decide(call("", CallKind.EXTENSION, "com.example/things/deep/list"), made).target.backend == "a"
     nobody = decide(call("", CallKind.EXTENSION, "com.example/other"), made)
     assert nobody.refusal.code == -32601
 

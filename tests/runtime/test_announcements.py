@@ -27,3 +27,12 @@ def test_what_is_for_one_client_session_reaches_no_other_watcher():
     event = ResourceUpdated({"uri": "a://b"})
     announcements.to_session("1", event)
     assert (one, two, listening) == ([event], [], [])
+
+
+def test_resources_and_templates_share_one_notification():
+    announcements, heard = Announcements(), []
+    announcements.watch(VIEW, None, heard.append)
+    announcements.lists_changed(frozenset({OfferKind.RESOURCE, OfferKind.TEMPLATE}))
+    assert heard == [ListChanged(OfferKind.RESOURCE)]
+    announcements.lists_changed(frozenset({OfferKind.TEMPLATE}))
+    assert heard[1:] == [ListChanged(OfferKind.TEMPLATE)]

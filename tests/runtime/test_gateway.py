@@ -7,7 +7,8 @@ from engines import MODERN, QUIET, Ear, FakeBackend, Whole, asking, tool_call, w
 from mcp_orchestrator.core.wire.jsonrpc import decode
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
-from mcp_orchestrator.model.outcome import Completed, Failed
+from mcp_orchestrator.model.errors import BackendError
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
 from mcp_orchestrator.plugin_api import LogLine, ResourceUpdated, View
 from mcp_orchestrator.testing.fake_backend import tool
 
@@ -200,3 +201,46 @@ async def test_a_schema_with_headers_is_given_to_the_listener_and_others_are_not
         assert made.gateway.header_schema(View(Era.MODERN), "one__a") is not None
         assert made.gateway.header_schema(View(Era.MODERN), "one__b") is None
         assert made.gateway.plan(tool_call("one__b", MODERN)).target is not None
+
+
+async def test_an_early_call_waits_for_its_own_server_and_for_no_other(tmp_path):
+    hung, soon = FakeBackend("hung"), FakeBackend("soon")
+    hung.gate, soon.gate = anyio.Event(), anyio.Event()
+    made = Whole(tmp_path, hung, soon)
+    for name in ("hung", "soon"):
+        made.supervisor(name).start()
+    run = made.gateway.start(tool_call("soon__echo"), Ear())
+    await anyio.wait_all_tasks_blocked()
+    soon.gate.set()
+    with anyio.fail_after(2):
+        assert isinstance(await run.outcome(), Completed)
+    await made.stop()
+
+
+async def test_an_early_call_is_not_passed_to_the_only_server_that_is_known_so_far(tmp_path):
+    first, second = FakeBackend("first"), FakeBackend("second")
+    second.gate = anyio.Event()
+    made = Whole(tmp_path, first, second)
+    for name in ("first", "second"):
+        made.supervisor(name).start()
+    await made.supervisor("first").settled.wait()
+    run = made.gateway.start(tool_call("second__echo"), Ear())
+    await anyio.wait_all_tasks_blocked()
+    second.gate.set()
+    with anyio.fail_after(2):
+        assert isinstance(await run.outcome(), Completed)
+    assert not any(session.invocations for session in first.sessions)
+    await made.stop()
+
+
+async def test_a_tool_of_a_server_that_never_came_up_says_why(tmp_path):
+    down = FakeBackend("down")
+    down.refuse = BackendError(FailureKind.UNAVAILABLE, "connection refused")
+    async with whole(tmp_path, FakeBackend("up"), down) as made:
+        for name in ("down__echo", "down.echo"):
+            refused = await made.call(name)
+            assert refused.kind is FailureKind.UNAVAILABLE
+            assert refused.retryable
+            assert refused.message.startswith("server 'down' is not available")
+            assert "connection refused" in refused.message
+        assert (await made.call("up__nothing")).kind is FailureKind.UNKNOWN_NAME

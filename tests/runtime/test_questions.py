@@ -8,7 +8,7 @@ from engines import MODERN, Ear, FakeBackend, asking, whole
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.conversation import Answer, Question
-from mcp_orchestrator.model.outcome import Completed, Failed
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
 from mcp_orchestrator.runtime.questions import MAX_ROUNDS, with_elicitation_id
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +83,14 @@ def test_a_url_question_gets_the_id_that_legacy_clients_require():
     assert with_elicitation_id(given, "e1").params["elicitationId"] == "own"
     form = Question("elicitation/create", {"message": "?"})
     assert with_elicitation_id(form, "e1") is form
+
+
+async def test_a_failure_after_the_first_round_is_never_called_repeatable(tmp_path):
+    async def then_fails(invocation, _talk):
+        if "inputResponses" not in invocation.params:
+            return Completed(encode(NEEDED), Era.MODERN)
+        return Failed(FailureKind.UNAVAILABLE, -32603, "gone", retryable=True)
+
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=then_fails)) as made:
+        outcome = await made.call("one__echo", asking("s"), Ear(Answer({"action": "accept"})))
+        assert (outcome.message, outcome.retryable) == ("gone", False)

@@ -5,9 +5,10 @@ import pytest
 from engines import MODERN, Ear, FakeBackend, asking, spec, tool_call, whole
 
 from mcp_orchestrator.core.wire.jsonrpc import decode
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, ToolRefusal
+from mcp_orchestrator.testing.fake_backend import echo
 
 pytestmark = pytest.mark.anyio
 
@@ -240,3 +241,56 @@ async def test_the_clock_stands_still_while_a_person_is_asked(tmp_path):
 
     async with whole(tmp_path, FakeBackend("one", play=ask), specs=[spec("one", timeout=0.1)]) as made:
         assert isinstance(await made.call("one__echo", asking("a"), Slow()), Completed)
+
+
+def lost(retryable=True):
+    return Failed(FailureKind.UNAVAILABLE, -32000, "ended before the call was sent", retryable=retryable)
+
+
+async def test_a_call_that_a_dead_session_never_took_goes_to_the_next_session_once(tmp_path):
+    backend = FakeBackend("one")
+
+    async def play(invocation, talk):
+        if len(backend.sessions) == 1:
+            backend.sessions[-1].die()
+            return lost()
+        return await echo(invocation, talk)
+
+    backend.play = play
+    async with whole(tmp_path, backend) as made:
+        assert isinstance(await made.call("one__echo"), Completed)
+        assert [len(session.invocations) for session in backend.sessions] == [1, 1]
+
+
+@pytest.mark.parametrize("outcome", [lost(retryable=False), Failed(FailureKind.DIED, -32000, "gone")])
+async def test_a_call_that_may_have_been_taken_is_never_sent_again(tmp_path, outcome):
+    backend = FakeBackend("one")
+
+    async def play(_invocation, _talk):
+        backend.sessions[-1].die()
+        return outcome
+
+    backend.play = play
+    async with whole(tmp_path, backend) as made:
+        assert await made.call("one__echo") == outcome
+        assert sum(len(session.invocations) for session in backend.sessions) == 1
+
+
+async def test_a_call_that_a_living_session_refuses_is_not_sent_again(tmp_path):
+    backend = FakeBackend("one")
+
+    async def play(_invocation, _talk):
+        return lost()
+
+    backend.play = play
+    async with whole(tmp_path, backend) as made:
+        assert await made.call("one__echo") == lost()
+        assert sum(len(session.invocations) for session in backend.sessions) == 1
+
+
+async def test_an_unknown_method_that_names_a_tool_names_it_as_its_server_does(tmp_path):
+    async with whole(tmp_path, FakeBackend("one"), FakeBackend("two")) as made:
+        params = {"name": "one__echo", "ref": {"name": "one__echo"}}
+        asked = Call(CallKind.EXTENSION, "who/knows", "", params, {}, MODERN, Principal("local:t"))
+        outcome = await made.gateway.start(asked, Ear()).outcome()
+        assert said(outcome)["params"] == {"name": "echo", "ref": {"name": "one__echo"}}

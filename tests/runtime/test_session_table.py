@@ -84,3 +84,14 @@ async def test_only_the_sessions_of_a_client_that_left_end():
     assert [life.stop.is_set() for life in (shared, a, b)] == [False, True, False]
     table.retire_all()
     assert all(life.stop.is_set() for life in (shared, b))
+
+
+async def test_a_user_that_gives_up_before_the_session_is_open_is_no_user_any_more():
+    table = SessionTable(4, FakeClock())
+    life = table.begin(SHARED)
+    life.users += 1
+    waiting = asyncio.ensure_future(table.unused())
+    await anyio.wait_all_tasks_blocked()
+    table.leave(life)
+    with anyio.fail_after(2):
+        await waiting

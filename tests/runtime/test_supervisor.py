@@ -266,3 +266,48 @@ async def test_remembered_offers_are_looked_at_anew_when_a_client_looks_at_the_c
         await anyio.wait_all_tasks_blocked()
     assert len(backend.sessions) == 1
     await made.stop()
+
+
+async def test_a_session_that_has_answered_is_replaced_at_once_however_often_it_ends(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        for turn in range(5):
+            assert isinstance(await made.call("one__echo"), Completed)
+            assert len(backend.sessions) == turn + 1
+            backend.sessions[-1].die()
+            await anyio.wait_all_tasks_blocked()
+        assert made.supervisor("one").record.failures == 0
+
+
+async def test_a_session_that_never_answers_anything_is_replaced_with_growing_pauses(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        backend.sessions[-1].die()
+        await anyio.wait_all_tasks_blocked()
+        (await made.supervisor("one").lease(MODERN)).release()
+        backend.sessions[-1].die()
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(BackendError, match="next try in"):
+            await made.supervisor("one").lease(MODERN)
+
+
+async def test_offers_in_the_other_era_that_are_the_same_are_no_change(tmp_path):
+    async with whole(tmp_path, FakeBackend("one", speaks=BOTH)) as made:
+        heard = []
+        made.gateway.watch(View(Era.MODERN), None, heard.append)
+        supervisor = made.supervisor("one")
+        supervisor.look_in(Era.LEGACY)
+        with anyio.fail_after(2):
+            while supervisor.needs_look_in(Era.LEGACY):
+                await anyio.lowlevel.checkpoint()
+        assert heard == []
+
+
+async def test_stopping_does_not_wait_for_a_session_that_is_still_opening(tmp_path):
+    backend = FakeBackend("one")
+    backend.gate = anyio.Event()
+    made = Whole(tmp_path, backend)
+    made.supervisor("one").start()
+    await anyio.wait_all_tasks_blocked()
+    with anyio.fail_after(2):
+        await made.stop()

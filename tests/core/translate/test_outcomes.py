@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_orchestrator.core.translate.outcomes import http_status, to_client
+from mcp_orchestrator.core.wire.jsonrpc import NULL
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, ToolRefusal
 
@@ -101,3 +102,18 @@ def test_error_codes_have_their_http_status(code, status):
 
 def test_a_result_is_a_200():
     assert http_status(Completed(b"{}", Era.MODERN)) == 200
+
+
+def test_our_own_failures_say_their_kind_beside_what_else_is_known():
+    failed = Failed(FailureKind.UNAVAILABLE, -32603, "m", {"httpStatus": 429}, retryable=True)
+    assert member(failed, MODERN)["error"]["data"] == {"kind": "unavailable", "retryable": True, "httpStatus": 429}
+    theirs = Failed(FailureKind.BACKEND_ERROR, 1, "m", {"a": 1})
+    assert member(theirs, MODERN)["error"]["data"] == {"a": 1}
+
+
+def test_a_null_that_a_server_wrote_as_data_is_kept():
+    assert member(Failed(FailureKind.BACKEND_ERROR, 1, "m", NULL), MODERN)["error"] == {
+        "code": 1,
+        "message": "m",
+        "data": None,
+    }

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mcp_orchestrator.core.wire.jsonrpc import (
     ABSENT,
+    NULL,
     decode,
     encode,
     error_bytes,
@@ -114,6 +115,7 @@ def test_members_that_we_do_not_know_do_not_stand_in_the_way():
     [
         (b'{"code": -32602, "message": "wrong", "data": {"a": null}}', -32602, "wrong", {"a": None}),
         (b'{"code": 1}', 1, "", None),
+        (b'{"code": 1, "data": null}', 1, "", NULL),
         (b'"just text"', 0, '"just text"', None),
         (b'{"code": "x"}', 0, '{"code": "x"}', None),
         (b"\xff" * 300, 0, "\ufffd" * 200, None),
