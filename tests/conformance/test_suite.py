@@ -31,6 +31,6 @@ def test_the_reference_server_passes_everything_that_its_revision_requires(resul
 
 
 @pytest.mark.parametrize("revision", run_suite.REVISIONS)
-def test_scenarios_in_which_the_server_does_not_ask_back_equal_the_direct_run(results, revision):
+def test_every_check_of_every_scenario_ends_through_the_gateway_as_it_does_directly(results, revision):
     direct, through = results[revision]
     assert run_suite.differences(direct, through) == []

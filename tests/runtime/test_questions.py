@@ -6,10 +6,10 @@ import pytest
 from engines import MODERN, Ear, FakeBackend, asking, whole
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed
-from mcp_orchestrator.runtime.questions import MAX_ROUNDS, with_elicitation_id
+from mcp_orchestrator.runtime.questions import MAX_ROUNDS, rounds, with_elicitation_id
 
 pytestmark = pytest.mark.anyio
 NEEDED = {
@@ -83,3 +83,25 @@ def test_a_url_question_gets_the_id_that_legacy_clients_require():
     assert with_elicitation_id(given, "e1").params["elicitationId"] == "own"
     form = Question("elicitation/create", {"message": "?"})
     assert with_elicitation_id(form, "e1") is form
+
+
+async def test_only_requests_that_may_ask_are_answered_with_questions():
+    able = replace(MODERN, capabilities={"elicitation": {}})
+    put = []
+
+    class Talk:
+        async def ask(self, question):
+            put.append(question)
+            return Answer({"action": "decline"})
+
+    class Session:
+        era = Era.MODERN
+
+        async def invoke(self, invocation, talk):
+            return await ask_once(invocation, talk)
+
+    for method, asked_in_place in (("tools/call", 0), ("prompts/get", 0), ("completion/complete", 1)):
+        put.clear()
+        outcome = await rounds(Talk(), Session(), Invocation("r", method, {}, {}, able))
+        assert len(put) == asked_in_place
+        assert (decode(outcome.result) == NEEDED) is not bool(asked_in_place)

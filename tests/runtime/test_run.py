@@ -216,3 +216,15 @@ async def test_the_clock_stands_still_while_a_person_is_asked(tmp_path):
 
     async with whole(tmp_path, FakeBackend("one", play=ask), specs=[spec("one", timeout=0.1)]) as made:
         assert isinstance(await made.call("one__echo", asking("a"), Slow()), Completed)
+
+
+@pytest.mark.parametrize(("client", "heard"), [(MODERN, 0), (asking("s"), 1)], ids=["modern", "legacy"])
+async def test_the_word_that_an_address_was_dealt_with_goes_to_legacy_clients_alone(tmp_path, client, heard):
+    async def play(_invocation, talk):
+        talk.notify("notifications/elicitation/complete", {"elicitationId": "e"})
+        return Completed(b'{"content":[]}', Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=play)) as made:
+        ear = Ear()
+        await made.call("one__echo", client, ear)
+        assert [method for method, _ in ear.heard] == ["notifications/elicitation/complete"] * heard
