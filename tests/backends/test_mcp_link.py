@@ -284,6 +284,14 @@ async def test_on_an_exclusive_session_any_call_carries_the_question():
     assert [len(talk.questions) for talk in talks] == [1, 0]
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+async def test_the_word_that_an_address_was_dealt_with_is_for_the_client_that_was_asked(exclusive):
+    wire, talk = Wire(exclusive=exclusive), RecordingTalk()
+    await wire.call(talk=talk)
+    wire.feed(method="notifications/elicitation/complete", params={"elicitationId": "e"})
+    assert len(talk.said) == int(exclusive), "on a stream of many it could be anybody's"
+
+
 async def test_a_question_on_an_exclusive_session_outlives_the_call_that_carried_it_while_others_may_have_asked_it():
     wire, given = Wire(exclusive=True), asyncio.Event()
 

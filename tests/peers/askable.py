@@ -16,7 +16,7 @@ ALL = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}, "contex
 LEGACY = "2025-11-25"
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """Raised by an answer function: a legacy client answers with this error."""
 
     def __init__(self, code, message):
@@ -119,7 +119,7 @@ class LegacyClient:
         await asyncio.sleep(0)
         try:
             return {"jsonrpc": "2.0", "id": message["id"], "result": self.answer(message["method"], params)}
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return {"jsonrpc": "2.0", "id": message["id"], "error": refusal.body}
 
 

@@ -40,7 +40,7 @@ class Asker:
             with Path(self.log).open("a") as file:
                 file.write(f"{arguments.get('tag')}\n")
 
-    async def result(self, method, params, abilities, ask):
+    async def result(self, method, params, abilities, ask):  # noqa: PLR0911 - a table of methods
         """`ask(question)` puts a question to a legacy client and returns its response."""
         meta = params.get("_meta") or {}
         modern = PREFIX + "protocolVersion" in meta
@@ -91,8 +91,7 @@ class Asker:
                 one["params"]["message"] = str(os.getpid())
         heard, abilities = [], abilities or {}
         if self.era == "legacy":
-            for asked in rounds:
-                heard.append(list(await asyncio.gather(*(ask(one) for one in asked))))
+            heard = [list(await asyncio.gather(*(ask(one) for one in asked))) for asked in rounds]
         else:
             needed = self.still_needed(rounds, given or {}, state, heard, arguments)
             if needed is not None:

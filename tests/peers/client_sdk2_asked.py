@@ -1,7 +1,7 @@
 """A client on the official Python SDK 2.3 that answers what it is asked, and prints what it saw as JSON.
 
 `python client_sdk2_asked.py MODE http URL` or `... MODE stdio COMMAND ARGUMENT...`; MODE is legacy, auto or a version.
-On stdin: `[{"name": ..., "arguments": {...}}]`.
+On stdin: `[{"name": ..., "arguments": {...}}]`; `asked` is what it was asked during each call.
 """
 
 import asyncio
@@ -50,11 +50,13 @@ async def main():
 
     callbacks = {"elicitation_callback": elicit, "sampling_callback": sample, "list_roots_callback": roots}
     async with Client(server, mode=mode, **callbacks) as client:
-        results = []
+        results, of_each = [], []
         for call in json.load(sys.stdin):
+            asked.clear()
             result = await client.call_tool(call["name"], call["arguments"])
             results.append(result.model_dump(mode="json", by_alias=True, exclude_none=True))
-        print(json.dumps({"version": client.protocol_version, "results": results, "asked": asked}))
+            of_each.append(list(asked))
+        print(json.dumps({"version": client.protocol_version, "results": results, "asked": of_each}))
 
 
 asyncio.run(main())

@@ -21,7 +21,7 @@ async def asking(made, run="r", key="q1", question=FORM):
     return task
 
 
-async def test_a_question_waits_until_it_is_answered(told=None):
+async def test_a_question_waits_until_it_is_answered():
     told = []
     made = desk(told=told)
     task = await asking(made)

@@ -6,10 +6,10 @@ import pytest
 from engines import MODERN, Ear, FakeBackend, asking, whole
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
-from mcp_orchestrator.runtime.questions import MAX_ROUNDS, with_elicitation_id
+from mcp_orchestrator.runtime.questions import MAX_ROUNDS, rounds, with_elicitation_id
 
 pytestmark = pytest.mark.anyio
 NEEDED = {
@@ -94,3 +94,25 @@ async def test_a_failure_after_the_first_round_is_never_called_repeatable(tmp_pa
     async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=then_fails)) as made:
         outcome = await made.call("one__echo", asking("s"), Ear(Answer({"action": "accept"})))
         assert (outcome.message, outcome.retryable) == ("gone", False)
+
+
+async def test_only_requests_that_may_ask_are_answered_with_questions():
+    able = replace(MODERN, capabilities={"elicitation": {}})
+    put = []
+
+    class Talk:
+        async def ask(self, question):
+            put.append(question)
+            return Answer({"action": "decline"})
+
+    class Session:
+        era = Era.MODERN
+
+        async def invoke(self, invocation, talk):
+            return await ask_once(invocation, talk)
+
+    for method, asked_in_place in (("tools/call", 0), ("prompts/get", 0), ("completion/complete", 1)):
+        put.clear()
+        outcome = await rounds(Talk(), Session(), Invocation("r", method, {}, {}, able))
+        assert len(put) == asked_in_place
+        assert (decode(outcome.result) == NEEDED) is not bool(asked_in_place)

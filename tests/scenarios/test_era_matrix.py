@@ -4,15 +4,12 @@ import asyncio
 import base64
 import contextlib
 import itertools
-import os
-import signal
 import sys
 from pathlib import Path
 
-import anyio
 import pytest
-from askable import ALL, LegacyHttp, LegacyPipe, Refusal, found, http_client, modern_http, modern_pipe, pipe_to
-from gateway_kit import serving, until, write_config
+from askable import ALL, LegacyHttp, LegacyPipe, RefusalError, found, http_client, modern_http, modern_pipe, pipe_to
+from gateway_kit import serving, write_config
 from run_suite import free_ports, running
 
 pytestmark = pytest.mark.anyio
@@ -183,7 +180,7 @@ async def test_a_question_reaches_the_client_untouched_and_its_answer_the_call(c
 @pairs(CLIENTS, BACKENDS)
 @pytest.mark.parametrize("action", ["decline", "cancel"])
 @pytest.mark.parametrize("question", [form(), URL], ids=["form", "url"])
-async def test_a_person_may_decline_or_dismiss(clients, log, client, backend, question, action):
+async def test_a_person_may_decline_or_dismiss(*, clients, log, client, backend, question, action):
     arguments = script([question])
     response, _ = await clients[client].call(f"{backend}__ask", arguments, lambda *_: {"action": action})
     assert found(response)["answers"] == [[{"action": action}]]
@@ -199,7 +196,7 @@ async def test_a_modern_servers_addresses_get_the_ids_that_legacy_clients_need(c
 @pairs(CLIENTS[2:], BACKENDS)
 async def test_a_refused_sampling_is_an_error_that_the_server_or_the_caller_sees(clients, client, backend):
     def refuse(_method, _params):
-        raise Refusal(-1, "User rejected sampling request")
+        raise RefusalError(-1, "User rejected sampling request")
 
     response, _ = await clients[client].call(f"{backend}__ask", script([SAMPLING]), refuse)
     if backend in LEGACY_BACKENDS:
@@ -434,7 +431,7 @@ UNABLE = {
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", UNABLE)
 @pytest.mark.parametrize("backend", BACKENDS)
-async def test_a_client_is_never_asked_what_it_did_not_declare(gateway, clients, log, client, case, backend):
+async def test_a_client_is_never_asked_what_it_did_not_declare(*, gateway, clients, log, client, case, backend):
     abilities, question, declined = UNABLE[case]
     arguments = script([question])
     never = lambda *_: pytest.fail("asked")  # noqa: E731

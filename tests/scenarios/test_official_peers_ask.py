@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from gateway_kit import write_config
 from run_suite import free_ports, running
 
 pytestmark = pytest.mark.real
@@ -27,55 +31,93 @@ ASKERS = [f"{era}_{way}" for era in ("modern", "legacy") for way in ("pipe", "ht
 VERSIONS = {"modern": "2026-07-28", "legacy": "2025-11-25"}
 
 
+@dataclass(frozen=True)
+class Served:
+    url: str
+    config: Path
+
+
 @pytest.fixture(scope="module")
-def gateway(serve, npm_server, modern_python, tmp_path_factory):
-    """Servers that ask: the SDK's own in both eras, TypeScript's in the legacy one, and raw ones of each kind."""
+def gateway(program, npm_server, modern_python, tmp_path_factory):
+    """A gateway before servers that ask: the SDK's own in both eras, TypeScript's, and raw ones of each kind."""
     directory = tmp_path_factory.mktemp("asking")
     command, *arguments = npm_server("server-everything", "stdio")
     servers = {"everything": {"command": command, "args": arguments}}
-    old, new, sdk = free_ports(3)
-    url = f"http://127.0.0.1:{sdk}/mcp"
-    reference = [modern_python, str(PEERS / "reference_server.py"), str(sdk)]
     asker = [sys.executable, str(PEERS / "asker.py")]
-    with running(reference, url, directory / "reference.log"):
-        servers["reference"] = {"type": "http", "url": url}
-        ways = [("legacy", old), ("modern", new)]
-        for era, _ in ways:
+    *ports, own = free_ports(4)
+    programs = [
+        ("reference", [modern_python, str(PEERS / "reference_server.py"), str(ports[0])]),
+        ("legacy_http", [*asker, f"http:{ports[1]}", "--era", "legacy"]),
+        ("modern_http", [*asker, f"http:{ports[2]}", "--era", "modern"]),
+    ]
+    with ExitStack() as stack:
+        for (name, argv), port in zip(programs, ports, strict=True):
+            url = f"http://127.0.0.1:{port}/mcp"
+            stack.enter_context(running(argv, url, directory / f"{name}.log"))
+            servers[name] = {"type": "http", "url": url}
+        for era in VERSIONS:
             servers[f"{era}_pipe"] = {"command": asker[0], "args": [*asker[1:], "stdio", "--era", era]}
-        addresses = [f"http://127.0.0.1:{port}/mcp" for _, port in ways]
-        programs = [[*asker, f"http:{port}", "--era", era] for era, port in ways]
-        with (
-            running(programs[0], addresses[0], directory / "old.log"),
-            running(programs[1], addresses[1], directory / "new.log"),
-        ):
-            servers |= {
-                f"{era}_http": {"type": "http", "url": at} for (era, _), at in zip(ways, addresses, strict=True)
-            }
-            yield serve(servers)
+        config = write_config(directory, servers, listeners={"http": {"port": own}})
+        url = f"http://127.0.0.1:{own}/mcp"
+        stack.enter_context(running([program, "serve", "--config", str(config)], url, directory / "gateway.log"))
+        yield Served(url, config)
+
+
+def call(name, **arguments):
+    return {"name": name, "arguments": arguments}
+
+
+CALLS = {
+    "raw": [call(f"{name}__ask", rounds=ROUNDS, tag=name) for name in ASKERS],
+    "typescript": [
+        call("everything__trigger-elicitation-request"),
+        call("everything__trigger-sampling-request", prompt="The capital of France?", maxTokens=9),
+        call("everything__get-roots-list"),
+        call("everything__trigger-url-elicitation", url="https://login.example/"),
+    ],
+}
+OF_ERA = {
+    "modern": {
+        "first": [call("everything__trigger-url-elicitation", url="https://login.example/", errorPath=True)],
+        "sdk": [
+            call(f"reference__test_input_required_result_{name}")
+            for name in ("multiple_inputs", "multi_round", "request_state", "elicitation", "sampling", "list_roots")
+        ],
+    },
+    "legacy": {
+        "sdk": [
+            call("reference__test_elicitation", message="?"),
+            call("reference__test_sampling", prompt="?"),
+            call("reference__test_elicitation_sep1034_defaults"),
+            call("reference__test_elicitation_sep1330_enums"),
+        ],
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def talk(gateway, program, modern_python):
-    """Run the SDK's client in one era over one transport; returns its results and what it was asked, call by call."""
+def seen(gateway, program, modern_python):
+    """What the SDK's client saw in each era over each transport: by group of calls, results and what it was asked."""
     ways = {
         "http": ("http", gateway.url),
         "stdio": ("stdio", program, "serve", "--stdio", "--config", str(gateway.config)),
     }
 
-    def run(era, way, calls):
+    def run(era, way):
+        groups = {**CALLS, **OF_ERA[era]}
         mode = "legacy" if era == "legacy" else VERSIONS["modern"]
         argv = [modern_python, str(PEERS / "client_sdk2_asked.py"), mode, *ways[way]]
-        done = subprocess.run(argv, input=json.dumps(calls), capture_output=True, text=True, timeout=60, check=False)
+        calls = json.dumps([one for calls in groups.values() for one in calls])
+        done = subprocess.run(argv, input=calls, capture_output=True, text=True, timeout=90, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
-        seen = json.loads(done.stdout.splitlines()[-1])
-        assert seen["version"] == VERSIONS[era]
-        return seen["results"], seen["asked"]
+        told = json.loads(done.stdout.splitlines()[-1])
+        assert told["version"] == VERSIONS[era]
+        answers = iter(zip(told["results"], told["asked"], strict=True))
+        return {group: [next(answers) for _ in calls] for group, calls in groups.items()}
 
-    return run
-
-
-def call(name, **arguments):
-    return {"name": name, "arguments": arguments}
+    pairs = [(era, way) for era in VERSIONS for way in ways]
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(pairs, pool.map(lambda pair: run(*pair), pairs), strict=True))
 
 
 def text_of(result):
@@ -84,11 +126,10 @@ def text_of(result):
 
 @pytest.mark.parametrize("way", ["http", "stdio"])
 @pytest.mark.parametrize("era", ["modern", "legacy"])
-def test_the_sdks_client_answers_servers_of_both_eras(talk, era, way):
+def test_the_sdks_client_answers_servers_of_both_eras(seen, era, way):
     """The driver of multi-round requests of the modern era, the callbacks of the legacy one."""
-    results, asked = talk(era, way, [call(f"{name}__ask", rounds=ROUNDS, tag=name) for name in ASKERS])
-    assert len(asked) == 5 * len(ASKERS)
-    for result in results:
+    for result, asked in seen[era, way]["raw"]:
+        assert len(asked) == 5
         first, second, third = result["_meta"]["found"]["answers"]
         accepted = {"action": "accept", "content": {"field": "Ada"}}
         assert [accepted, "Paris", "file:///home/ada"] == [
@@ -99,36 +140,28 @@ def test_the_sdks_client_answers_servers_of_both_eras(talk, era, way):
 
 @pytest.mark.parametrize("way", ["http", "stdio"])
 @pytest.mark.parametrize("era", ["modern", "legacy"])
-def test_the_typescript_server_asks_clients_of_both_eras(talk, era, way):
-    calls = [
-        call("everything__trigger-elicitation-request"),
-        call("everything__trigger-sampling-request", prompt="The capital of France?", maxTokens=9),
-        call("everything__get-roots-list"),
-        call("everything__trigger-url-elicitation", url="https://login.example/"),
-    ]
-    (elicited, sampled, roots, visited), asked = talk(era, way, calls)
+def test_the_typescript_server_asks_clients_of_both_eras(seen, era, way):
+    (elicited, form), (sampled, _), (roots, _), (visited, address) = seen[era, way]["typescript"]
     assert "User provided the requested information" in text_of(elicited)
     assert "Ada" in text_of(elicited)
     assert "Paris" in text_of(sampled)
     assert "file:///home/ada" in text_of(roots)
     assert "accept" in text_of(visited)
-    assert {one.get("mode", "form") for one in asked if "message" in one} == {"form", "url"}
+    assert [len(form), form[0].get("mode", "form")] == [1, "form"]
+    assert [one["url"] for one in address] == ["https://login.example/"]
 
 
 @pytest.mark.parametrize("way", ["http", "stdio"])
-def test_an_address_that_the_typescript_server_wants_visited_first_is_shown_to_a_modern_client(talk, way):
-    wanted = call("everything__trigger-url-elicitation", url="https://login.example/", errorPath=True)
-    (visited,), asked = talk("modern", way, [wanted])
+def test_an_address_that_the_typescript_server_wants_visited_first_is_shown_to_a_modern_client(seen, way):
+    ((visited, asked),) = seen["modern", way]["first"]
     prerequisite = "https://modelcontextprotocol.io"  # when called again, the server asks for the address itself
     assert [one["url"] for one in asked] == [prerequisite, "https://login.example/"]
     assert not visited.get("isError")
 
 
 @pytest.mark.parametrize("way", ["http", "stdio"])
-def test_the_sdks_server_asks_each_client_in_its_own_era(talk, way):
-    rounds = ("multiple_inputs", "multi_round", "request_state", "elicitation", "sampling", "list_roots")
-    results, _ = talk("modern", way, [call(f"reference__test_input_required_result_{name}") for name in rounds])
-    assert [text_of(result) for result in results] == [
+def test_the_sdks_server_asks_each_client_in_its_own_era(seen, way):
+    assert [text_of(result) for result, _ in seen["modern", way]["sdk"]] == [
         "All three answers arrived.",
         "Ada likes Ada.",
         "state-ok: confirmation received",
@@ -136,10 +169,8 @@ def test_the_sdks_server_asks_each_client_in_its_own_era(talk, way):
         "Model said: Paris",
         "1 root(s)",
     ]
-    names = ("elicitation_sep1034_defaults", "elicitation_sep1330_enums")
-    calls = [call("reference__test_elicitation", message="?"), call("reference__test_sampling", prompt="?")]
-    results, _ = talk("legacy", way, [*calls, *(call(f"reference__test_{name}") for name in names)])
-    assert text_of(results[0]) == 'User response: action=accept, content={"response": "Ada"}'
-    assert text_of(results[1]) == "LLM response: Paris"
-    assert '"verified": true' in text_of(results[2])
-    assert '"titledMulti": ["value1"]' in text_of(results[3])
+    elicited, sampled, defaults, choices = [text_of(result) for result, _ in seen["legacy", way]["sdk"]]
+    assert elicited == 'User response: action=accept, content={"response": "Ada"}'
+    assert sampled == "LLM response: Paris"
+    assert '"verified": true' in defaults
+    assert '"titledMulti": ["value1"]' in choices

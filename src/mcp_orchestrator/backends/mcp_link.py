@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from mcp_orchestrator.backends.mcp_handshake import RpcError
+from mcp_orchestrator.core.translate.questions import ELICITATION_COMPLETE
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.meta import PROGRESS_TOKEN, SUBSCRIPTION_ID
 from mcp_orchestrator.model.catalog import OfferKind
@@ -279,6 +280,8 @@ class Duplex:
         if owner is None:
             meta = params.get("_meta")
             owner = _number(meta.get(SUBSCRIPTION_ID)) if isinstance(meta, dict) else None
+        if method == ELICITATION_COMPLETE and owner is None and not self._exclusive:
+            return  # it is for the client that was asked, and nothing here tells which one that was
         is_log = method == "notifications/message"
         pending = self._pending.get(owner) if owner is not None else self._only(logging=is_log)
         if pending is not None and pending.talk is not None:

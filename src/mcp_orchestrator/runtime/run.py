@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_orchestrator.core.bonds import Kept
 from mcp_orchestrator.core.eras import answerable
 from mcp_orchestrator.core.own_names import own_params
-from mcp_orchestrator.core.translate.questions import asked, declined, may_ask, may_ask_back, with_state
+from mcp_orchestrator.core.translate.questions import (
+    ELICITATION_COMPLETE,
+    asked,
+    declined,
+    may_ask,
+    may_ask_back,
+    with_state,
+)
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, BackendError
@@ -131,7 +138,8 @@ class Run:
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Pass on any other notification of this run; a sign of life as well."""
         self._heard = self._engine.loop.time()
-        if self._outcome is None:
+        told = method != ELICITATION_COMPLETE or self.call.client.era is Era.LEGACY  # the modern era has no such word
+        if self._outcome is None and told:
             self.port.notify(method, params)
 
     def let_go(self, after: float) -> None:

@@ -80,6 +80,14 @@ def test_a_legacy_not_found_has_the_modern_code_for_modern_clients():
     assert member(failed, LEGACY, "resources/read")["error"]["code"] == -32002
 
 
+@pytest.mark.parametrize("code", [-32002, -32042])
+def test_codes_of_the_legacy_era_never_reach_a_modern_client(code):
+    failed = Failed(FailureKind.BACKEND_ERROR, code, "no", {"uri": "a://b"})
+    for method in ("tools/call", "resources/read", "prompts/get"):
+        assert member(failed, MODERN, method)["error"]["code"] in {-32600, -32602}
+        assert member(failed, LEGACY, method)["error"]["code"] == code
+
+
 def test_our_own_failures_say_whether_repeating_is_safe():
     failed = Failed(FailureKind.UNAVAILABLE, -32603, "down", retryable=True)
     assert member(failed, MODERN)["error"]["data"] == {"kind": "unavailable", "retryable": True}

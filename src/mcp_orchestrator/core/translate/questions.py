@@ -21,6 +21,9 @@ _BEFORE_URLS: Final = frozenset({"2024-11-05", "2025-03-26", "2025-06-18"})
 _LOOKED_THROUGH: Final = 256 * 1024
 _ENDS: Final = 4096
 
+ELICITATION_COMPLETE: Final = "notifications/elicitation/complete"
+"""By which a legacy server says that an address was dealt with (MCP 2025-11-25 client/elicitation)."""
+
 NOBODY = -1
 """The code with which a client says that its user declined a sampling request (MCP client/sampling, errors)."""
 
