@@ -375,13 +375,10 @@ class Run:
 
     def _invocation(self, target: Target, session: Session, client: ClientFace) -> Invocation:
         call = self.call
-        params = call.params
-        if target.name != call.name:
-            params = own_params(params, call, target)
         return Invocation(
             run=self.id,
             method=call.method,
-            params=params,
+            params=own_params(call.params, call, target) if target.name != call.name else call.params,
             meta=call.meta,
             client=client,
             wants_progress=call.wants_progress,
