@@ -62,7 +62,14 @@ class LogLine:
     params: Mapping[str, Any]
 
 
-SessionEvent = ListChanged | ResourceUpdated | LogLine
+@dataclass(frozen=True, slots=True)
+class TaskChanged:
+    """The status of a task changed: the raw params of `notifications/tasks` or `notifications/tasks/status`."""
+
+    params: Mapping[str, Any]
+
+
+SessionEvent = ListChanged | ResourceUpdated | LogLine | TaskChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +211,8 @@ class RunHandle(Protocol):
         ...
 
 
-ClientEvent = ListChanged | ResourceUpdated | LogLine
-"""What a client may hear outside of any request (names and URIs are already public ones)."""
+ClientEvent = ListChanged | ResourceUpdated | LogLine | TaskChanged
+"""What a client may hear outside of any request (names, URIs and task ids are already public ones)."""
 
 
 class GatewayDoor(Protocol):
@@ -241,6 +248,12 @@ class GatewayDoor(Protocol):
 
         With `session`, also resource updates that this client session subscribed to. `hear` must not block.
         """
+        ...
+
+    def follow_tasks(
+        self, view: View, client: ClientFace, tasks: Sequence[str], hear: Callable[[ClientEvent], None]
+    ) -> tuple[list[str], Callable[[], None]]:
+        """Hear how tasks of this principal go on; returns those that there are, and the idempotent way to stop."""
         ...
 
     def session_opened(self, client: ClientFace, view: View, port: Port) -> None:
@@ -315,6 +328,26 @@ class SecretSource(Protocol):
 
     def resolve(self, name: str) -> Secret:
         """The secret. Raises LookupError with what to do about it; the message never holds the value."""
+        ...
+
+
+class Sealer(Protocol):
+    """Seals state that a client carries for us, so that nobody else can read, make or move it."""
+
+    def seal(self, inside: bytes, bond: bytes) -> str:
+        """A token that opens only with the same `bond` (associated data)."""
+        ...
+
+    def unseal(self, token: str, bond: bytes) -> bytes:
+        """What is inside. Raises ValueError for anything that was not sealed by us with this bond."""
+        ...
+
+    def stamp(self, inside: bytes, bond: bytes) -> str:
+        """Likewise a token, but the same one for the same `inside` and `bond`, whenever it is made."""
+        ...
+
+    def unstamp(self, token: str, bond: bytes) -> bytes:
+        """What is inside a stamp. Raises ValueError for anything that was not stamped by us with this bond."""
         ...
 
 

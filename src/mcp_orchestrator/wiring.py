@@ -26,12 +26,13 @@ from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.gateway import Gateway
 from mcp_orchestrator.runtime.generation import Generation
 from mcp_orchestrator.runtime.reload import Reloader
+from mcp_orchestrator.runtime.run_actions import RunActions
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.secrets.sources import resolvers
 
 if TYPE_CHECKING:
     from mcp_orchestrator.backends.reaper import Reaper
-    from mcp_orchestrator.plugin_api import JournalSink, Listener, OfferStore
+    from mcp_orchestrator.plugin_api import JournalSink, Listener, OfferStore, Sealer
 
 Result = TypeVar("Result")
 
@@ -136,6 +137,9 @@ class Application:
             randomness=os.urandom,
             trace=snapshot.observe.trace,
             keep=snapshot.observe.journal,
+            sealer=self._make_sealer(),
+            question_expiry=snapshot.question_expiry,
+            mouths=snapshot.mouths,
         )
         reaper = self._make_reaper()
         self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
@@ -146,6 +150,7 @@ class Application:
         self.reloader = Reloader(self.gateway, lambda spec: self._supervise(spec, reaper))
         self.actions: dict[str, Action] = {
             **Actions(self.gateway, local_principal()).table(),
+            **RunActions(self.engine).table(),
             "status": self._status,
             "reload": self._reload_action,
         }
@@ -179,6 +184,11 @@ class Application:
         self._stack.push_async_callback(store.aclose)
         self._prune = store.prune
         return store, store if self.snapshot.observe.journal else MemoryStore()
+
+    def _make_sealer(self) -> Sealer:
+        from mcp_orchestrator.identity.sealing import AesGcmSealer, key_beside, new_key  # noqa: PLC0415
+
+        return AesGcmSealer(key_beside(self.snapshot.storage.path) if self._persistent else new_key())
 
     def _make_reaper(self) -> Reaper:
         from mcp_orchestrator.backends.reaper import Reaper  # noqa: PLC0415
@@ -352,7 +362,7 @@ def _needs_restart(running: Snapshot, new: Snapshot) -> list[str]:
         "listeners": running.http != new.http,
         "storage": running.storage != new.storage,
         "observe": replace(running.observe, validate=new.observe.validate) != new.observe,
-        "questions": running.question_expiry != new.question_expiry,
+        "questions": (running.question_expiry, running.mouths) != (new.question_expiry, new.mouths),
     }
     return [name for name, differs in sections.items() if differs]
 

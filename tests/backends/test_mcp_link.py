@@ -284,6 +284,58 @@ async def test_on_an_exclusive_session_any_call_carries_the_question():
     assert [len(talk.questions) for talk in talks] == [1, 0]
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+async def test_the_word_that_an_address_was_dealt_with_is_for_the_client_that_was_asked(exclusive):
+    wire, talk = Wire(exclusive=exclusive), RecordingTalk()
+    await wire.call(talk=talk)
+    wire.feed(method="notifications/elicitation/complete", params={"elicitationId": "e"})
+    assert len(talk.said) == int(exclusive), "on a stream of many it could be anybody's"
+
+
+async def test_a_question_on_an_exclusive_session_outlives_the_call_that_carried_it_while_others_may_have_asked_it():
+    wire, given = Wire(exclusive=True), asyncio.Event()
+
+    class Slow(RecordingTalk):
+        async def ask(self, question):
+            self.questions.append(question)
+            await given.wait()
+            return self.answer
+
+    first, second = Slow(), Slow()
+    calls = [await wire.call(talk=first), await wire.call(talk=second)]
+    for key in (8, 9):
+        wire.feed(id=key, method="elicitation/create", params={"message": str(key)})
+    await settle()
+    assert len(first.questions) == 2
+    wire.feed(id=1, result={})
+    await calls[0]
+    await settle()
+    assert len(wire.sent) == 2, "the second call may be the one that asks"
+    given.set()
+    await settle()
+    assert [message["id"] for message, _ in wire.sent[2:]] == [8, 9]
+    assert wire.last["result"] == first.answer.result
+    wire.feed(id=2, result={})
+    await calls[1]
+
+
+async def test_when_no_call_is_left_nobody_is_asked_any_more():
+    wire = Wire(exclusive=True)
+
+    class Endless(RecordingTalk):
+        async def ask(self, question):
+            await asyncio.Event().wait()
+
+    calls = [await wire.call(talk=Endless()), await wire.call(talk=Endless())]
+    wire.feed(id=9, method="elicitation/create")
+    await settle()
+    for key, call in enumerate(calls, 1):
+        wire.feed(id=key, result={})
+        await call
+    await settle()
+    assert wire.last == {"jsonrpc": "2.0", "id": 9, "result": {"action": "decline"}}
+
+
 async def test_a_question_outside_of_calls_goes_where_the_session_says():
     talk = RecordingTalk(Answer(result={"roots": [{"uri": "file:///a"}]}))
     wire = Wire(ask_outside=talk.ask)

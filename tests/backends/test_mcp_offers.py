@@ -119,10 +119,15 @@ async def test_pages_in_a_circle_end():
     assert "circle" in lister.notes[0]
 
 
-async def test_an_empty_cursor_is_the_end():
-    lister = Lister(tools=[{"tools": [tool("a")], "nextCursor": ""}])
-    await lister.walk({"tools": {}})
-    assert len(lister.asked) == 1
+async def test_an_empty_cursor_is_a_cursor_and_no_end():
+    lister = Lister(tools=[{"tools": [tool("a")], "nextCursor": ""}, {"tools": [tool("b")]}])
+    assert [one["name"] for one in (await lister.walk({"tools": {}})).tools] == ["a", "b"]
+
+
+async def test_a_server_that_means_the_end_by_an_empty_cursor_is_understood():
+    lister = Lister(tools=[{"tools": [tool("a")], "nextCursor": ""}] * 2)
+    assert [one["name"] for one in (await lister.walk({"tools": {}})).tools] == ["a"]
+    assert lister.notes == []
 
 
 async def test_pages_without_end_are_cut():

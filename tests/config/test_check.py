@@ -30,6 +30,7 @@ BASE = "mcpServers: {s: {command: x}}\n"
         ("listeners: {http: {allowedOrigins: [x.example]}}", "C015", (2, 37), "https://name"),
         ("policies: [{id: a}]", "C020", (2, 1), "restrict nothing"),
         ("questions: {expire: 8f7a6s5d4f3g2h1j0k9l}", "C014", (2, 21), "duration"),
+        ("questions: {mouths: [client, agent]}", "C015", (2, 30), "client or cli"),
         ("observe: {token: 8f7a6s5d4f3g2h1j0k9l}", "C010", (2, 11), "unknown key"),
     ],
 )

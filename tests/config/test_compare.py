@@ -34,6 +34,7 @@ def test_a_file_that_says_the_same_changes_nothing(snapshot):
         ("observe: {logLevel: debug}", "observe_changed"),
         ("limits: {pageSize: 1}", "limits_changed"),
         ("questions: {expire: 1s}", "limits_changed"),
+        ("questions: {mouths: [cli]}", "limits_changed"),
     ],
 )
 def test_other_parts_are_told_apart(snapshot, more, part):

@@ -15,6 +15,7 @@ def test_an_ordinary_file_takes_every_default(snapshot):
     assert made.observe == ObserveSpec()
     assert made.storage.path == Path("/home/ada/.local/share/mcp-orchestrator/state.db")
     assert (made.page_size, made.list_wait, made.question_expiry) == (1000, 3.0, 600.0)
+    assert made.mouths == ("client",)
     assert made.warnings == ()
 
 
@@ -23,7 +24,8 @@ def test_every_setting_arrives(snapshot):
         BASE + "listeners: {http: {host: localhost, port: 0, path: /a/b, allowedHosts: [x.example, 'y:1', '[::1]:2'],\n"
         "  allowedOrigins: ['https://x.example:8'], maxBodyBytes: 2KiB, drain: 0, sessionIdle: 1h, maxSessions: 5}}\n"
         "observe: {logLevel: debug, logFormat: json, journal: false, trace: false, validate: false}\n"
-        "storage: {durability: full}\nlimits: {pageSize: 9, listWait: 500ms}\nquestions: {expire: 1h}\n"
+        "storage: {durability: full}\nlimits: {pageSize: 9, listWait: 500ms}\n"
+        "questions: {expire: 1h, mouths: [client, cli]}\n"
         "profiles: {p: {include: ['files.*'], exclude: ['files.rm'], names: original}}\n"
     )
     hosts = ("x.example", "y:1", "[::1]:2")
@@ -31,6 +33,7 @@ def test_every_setting_arrives(snapshot):
     assert made.observe == ObserveSpec("debug", "json", journal=False, trace=False, validate=False)
     assert made.storage.durability is Durability.FULL
     assert (made.page_size, made.list_wait, made.question_expiry) == (9, 0.5, 3600)
+    assert made.mouths == ("client", "cli")
     profile = made.profiles["p"]
     assert (profile.include, profile.exclude, profile.names) == (("files.*",), ("files.rm",), NameStyle.ORIGINAL)
     assert profile.where.endswith("orchestrator.yaml:8")

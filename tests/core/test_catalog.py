@@ -108,3 +108,38 @@ def test_a_profile_that_shows_nothing_of_a_server_hides_the_server_itself():
 
 def test_an_empty_catalog_lists_nothing():
     assert Catalog(Era.MODERN, None, []).offers(OfferKind.TOOL) == ()
+
+
+APP = {"name": "chart", "inputSchema": {"type": "object"}, "_meta": {"ui": {"resourceUri": "ui://chart"}}}
+
+
+def test_an_app_that_no_list_has_is_read_from_the_server_whose_tool_names_it():
+    made = catalog(offers("one", APP), offers("two", resources=({"uri": "ui://other", "name": "o"},)))
+    assert made.resource("ui://chart") == ("one", "ui://chart", None)
+    assert made.address("one", "ui://chart") == "ui://chart"
+    assert not made.shares_uris("one")
+
+
+def test_an_app_of_two_servers_is_read_by_qualified_uris_only_listed_or_not():
+    listed = ({"uri": "ui://chart", "name": "c"},)
+    made = catalog(offers("one", APP), offers("two", resources=listed))
+    assert made.resource("ui://chart") is None
+    assert made.resource("mcp://one/ui://chart") == ("one", "ui://chart", None)
+    assert made.resource("mcp://two/ui://chart")[:2] == ("two", "ui://chart")
+    assert made.address("two", "ui://chart") == "mcp://two/ui://chart"
+    assert made.shares_uris("one")
+    assert made.shares_uris("two")
+
+
+def test_the_address_of_a_uri_leads_back_to_its_server():
+    template = ({"uriTemplate": "memo://{id}", "name": "m"},)
+    made = catalog(
+        offers("one", templates=template, resources=({"uri": "x://a", "name": "a"},)),
+        offers("two", templates=template, resources=({"uri": "x://b", "name": "b"},)),
+        offers("three"),
+    )
+    for backend in ("one", "two", "three"):
+        for uri in ("memo://5", "x://a", "x://b", "mcp://one/x://a"):
+            address = made.address(backend, uri)
+            assert made.resource(address)[:2] == (backend, uri), (backend, uri, address)
+    assert made.address("one", "nobody://knows") is None

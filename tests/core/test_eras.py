@@ -1,7 +1,7 @@
 """The client's own era where the backend has it, else the other."""
 
-from mcp_orchestrator.core.eras import EraBook
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.core.eras import EraBook, abilities
+from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.snapshot import EraPolicy
 
 BOTH = (Era.MODERN, Era.LEGACY)
@@ -42,3 +42,8 @@ def test_when_both_have_failed_the_wanted_one_is_tried_again():
     book = EraBook(EraPolicy.AUTO, BOTH)
     book.recall({Era.MODERN: False, Era.LEGACY: False})
     assert book.choose(Era.LEGACY) is Era.LEGACY
+
+
+def test_a_client_hosts_no_tasks_towards_servers():
+    client = ClientFace(Era.LEGACY, "2025-11-25", {"elicitation": {}, "tasks": {"requests": {"elicitation": {}}}})
+    assert abilities(client) == {"elicitation": {}}

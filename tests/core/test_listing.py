@@ -1,12 +1,25 @@
 """Lists are paged, stable and encoded once."""
 
-from catalogs import catalog, offers, tool
+import base64
 
-from mcp_orchestrator.core.listing import page
+import pytest
+from catalogs import catalog, offers, tool
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_orchestrator.core import listing
 from mcp_orchestrator.core.wire.jsonrpc import decode
+from mcp_orchestrator.identity.sealing import KEY_BYTES, AesGcmSealer, new_key
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Failed
+from mcp_orchestrator.model.snapshot import ProfileSpec
+
+STAMPS = AesGcmSealer(bytes(KEY_BYTES))
+
+
+def page(made, kind, cursor, size, stamps=STAMPS):
+    return listing.page(made, kind, cursor, size, stamps)
 
 
 def walk(made, size):
@@ -40,13 +53,57 @@ def test_the_same_page_is_encoded_once():
     assert page(made, OfferKind.TOOL, None, 10) is page(made, OfferKind.TOOL, None, 10)
 
 
-def test_a_cursor_of_somebody_else_is_refused_with_a_hint():
-    made = catalog(offers("s", tool("t")))
-    for cursor in ("nonsense", "dG9vbHMKeA==", "é", ""):
-        failed = page(made, OfferKind.TOOL, cursor, 10)
-        assert isinstance(failed, Failed)
-        assert failed.code == -32602
-        assert "list again" in failed.message
+def first_cursor(made, kind=OfferKind.TOOL, stamps=STAMPS):
+    return decode(page(made, kind, None, 1, stamps))["nextCursor"]
+
+
+def two(kind=OfferKind.TOOL, profile=None):
+    if kind is OfferKind.TOOL:
+        return catalog(offers("s", tool("a"), tool("b")), profile=profile)
+    return catalog(offers("s", prompts=({"name": "a"}, {"name": "b"})), profile=profile)
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "dG9vbHMKc19fYQ==", "é", "", "A" * 5_000_000, "=" * 40])
+def test_a_cursor_of_somebody_else_is_refused_with_a_hint(cursor):
+    failed = page(two(), OfferKind.TOOL, cursor, 10)
+    assert isinstance(failed, Failed)
+    assert failed.code == -32602
+    assert "list again" in failed.message
+
+
+@given(st.integers(0), st.integers(1, 255))
+def test_a_cursor_that_was_tampered_with_is_refused(place, change):
+    cursor = bytearray(base64.urlsafe_b64decode(first_cursor(two())))
+    cursor[place % len(cursor)] ^= change
+    assert isinstance(page(two(), OfferKind.TOOL, base64.urlsafe_b64encode(bytes(cursor)).decode(), 10), Failed)
+
+
+def test_a_cursor_is_the_same_after_a_restart_and_says_nothing():
+    cursor = first_cursor(two())
+    assert cursor == first_cursor(two(), stamps=AesGcmSealer(bytes(KEY_BYTES)))
+    assert b"s__a" not in base64.urlsafe_b64decode(cursor)
+
+
+def test_a_cursor_goes_on_in_its_own_list_view_and_gateway_only():
+    cursor = first_cursor(two())
+    assert not isinstance(page(two(), OfferKind.TOOL, cursor, 1), Failed)
+    narrow = two(profile=ProfileSpec("narrow"))
+    assert isinstance(page(two(OfferKind.PROMPT), OfferKind.PROMPT, cursor, 1), Failed)
+    assert isinstance(page(narrow, OfferKind.TOOL, cursor, 1), Failed)
+    assert isinstance(page(two(), OfferKind.TOOL, cursor, 1, AesGcmSealer(new_key())), Failed)
+
+
+def test_a_cursor_survives_changes_of_the_catalog_around_its_entry():
+    cursor = first_cursor(two())
+    grown = catalog(offers("a", tool("new")), offers("s", tool("z"), tool("a"), tool("b")))
+    assert [entry["name"] for entry in decode(page(grown, OfferKind.TOOL, cursor, 9))["tools"]] == ["s__b"]
+
+
+def test_without_anybody_to_stamp_cursors_a_list_is_one_page():
+    result = decode(page(two(), OfferKind.TOOL, None, 1, None))
+    assert len(result["tools"]) == 2
+    assert "nextCursor" not in result
+    assert isinstance(page(two(), OfferKind.TOOL, "x", 1, None), Failed)
 
 
 def test_unknown_fields_of_a_definition_pass_untouched():

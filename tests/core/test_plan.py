@@ -27,6 +27,14 @@ def test_bad_arguments_are_refused_before_anything_is_sent():
     assert "at /path: 7 is not of type" in decided.refusal.text
 
 
+def test_null_stands_for_an_argument_that_is_left_out():
+    schema = {"type": "object", "properties": {"path": {"type": "string"}, "deep": {"type": "boolean"}}}
+    files = catalog(offers("files", {"name": "read", "inputSchema": {**schema, "required": ["path"]}}))
+    assert decide(call("files__read", path="a", deep=None), files).target is not None
+    assert isinstance(decide(call("files__read", path=None), files).refusal, ToolRefusal)
+    assert isinstance(decide(call("files__read", path="a", deep=1), files).refusal, ToolRefusal)
+
+
 def test_argument_checks_can_be_switched_off_and_the_reasons_say_so():
     decided = decide(call("files__read", path=7), rules=Rules(validate=False))
     assert decided.target is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_orchestrator.core.uris import qualify, template_pattern, unqualify
+from mcp_orchestrator.core.uris import covers, qualify, template_pattern, unqualify
 
 
 def test_a_qualified_uri_gives_back_server_and_original():
@@ -38,3 +38,14 @@ def test_a_template_leaves_other_uris_alone(template, uri):
 
 def test_the_template_with_more_literal_text_ranks_higher():
     assert template_pattern("a://x/{id}")[1] > template_pattern("a://{+rest}")[1]
+
+
+@pytest.mark.parametrize("part", ["", "/b", "#top", "?v=2"])
+def test_an_update_of_a_part_concerns_whoever_subscribed_to_the_whole(part):
+    assert covers("memo://a", "memo://a" + part)
+    assert covers("file:///dir/", "file:///dir/x" + part)
+
+
+@pytest.mark.parametrize("uri", ["memo://ab", "memo://", "other://a"])
+def test_an_update_of_another_resource_does_not(uri):
+    assert not covers("memo://a", uri)

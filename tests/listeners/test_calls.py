@@ -30,6 +30,11 @@ ADA = Principal("local:ada")
             CallKind.COMPLETION,
             "u:{x}",
         ),
+        ("tasks/get", {"taskId": "t"}, CallKind.TASK, "t"),
+        ("tasks/update", {"taskId": "t", "inputResponses": {}}, CallKind.TASK, "t"),
+        ("tasks/cancel", {"taskId": 7}, CallKind.TASK, ""),
+        ("tasks/result", {"taskId": "t"}, CallKind.TASK, "t"),
+        ("tasks/list", {}, CallKind.TASK, ""),
         ("vendor/thing", {"name": 5, "x": [1]}, CallKind.EXTENSION, ""),
     ],
 )

@@ -58,7 +58,13 @@ async def test_paths_lead_to_profiles_health_or_nowhere():
     async with serving() as served:
         base = served.url
         body = modern_body("tools/call", {"name": "echo"})
-        for path, profile in (("", None), ("/", None), ("/reviewer", "reviewer"), ("/reviewer/", "reviewer")):
+        for path, profile in (
+            ("", None),
+            ("/", None),
+            ("/reviewer", "reviewer"),
+            ("/reviewer/", "reviewer"),
+            ("/reviewer/mcp", "reviewer"),
+        ):
             reply = await served.client.post(base + path, json=body, headers=modern_headers(body))
             assert reply.status_code == 200, path
             assert served.gateway.calls[-1].profile == profile

@@ -68,26 +68,3 @@ def test_a_message_passes_a_level_that_is_not_more_severe(level, least):
     assert eras.passes_level({"level": level}, least) is (order.index(level) >= order.index(least))
     assert eras.passes_level({"level": "vendor"}, least)
     assert eras.passes_level({}, least)
-
-
-def face(version="2025-11-25", **capabilities):
-    return ClientFace(Era.LEGACY, version, capabilities)
-
-
-def test_a_client_is_asked_only_what_it_declared():
-    assert eras.may_ask(face(sampling={}), "sampling/createMessage", {})
-    assert eras.may_ask(face(roots={}), "roots/list", {})
-    assert not eras.may_ask(face(roots={}), "sampling/createMessage", {})
-    assert not eras.may_ask(face(), "roots/list", {})
-    assert not eras.may_ask(face(sampling={}), "vendor/ask", {})
-
-
-def test_elicitation_has_two_modes_since_2025_11_25():
-    url = {"mode": "url"}
-    assert eras.may_ask(face(elicitation={}), "elicitation/create", {})
-    assert eras.may_ask(face(elicitation={"form": {}}), "elicitation/create", {"mode": "form"})
-    assert not eras.may_ask(face(elicitation={"url": {}}), "elicitation/create", {})
-    assert not eras.may_ask(face(elicitation={}), "elicitation/create", url)
-    assert eras.may_ask(face(elicitation={"url": {}}), "elicitation/create", url)
-    assert not eras.may_ask(face("2025-06-18", elicitation={"url": {}}), "elicitation/create", url)
-    assert not eras.may_ask(face(elicitation=1), "elicitation/create", {})

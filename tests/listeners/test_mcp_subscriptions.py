@@ -6,12 +6,14 @@ import pytest
 from fake_gateway import FakeGateway
 from listener_wire import META
 
+from mcp_orchestrator.core.translate.tasks import EXTENSION
+from mcp_orchestrator.core.wire.meta import CLIENT_CAPABILITIES
 from mcp_orchestrator.listeners.envelopes import Request
 from mcp_orchestrator.listeners.mcp_subscriptions import Listen, wanted_of
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Failed
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, View
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, TaskChanged, View
 
 pytestmark = pytest.mark.anyio
 VIEW = View(Era.MODERN, "reviewer")
@@ -91,3 +93,37 @@ async def test_a_resource_update_is_told_once_although_two_watches_hear_it():
         "resultType": "complete",
         "_meta": {"io.modelcontextprotocol/subscriptionId": 1},
     }
+
+
+ABLE = {**META, CLIENT_CAPABILITIES: {"extensions": {EXTENSION: {}}}}
+
+
+def test_only_a_client_that_declares_the_extension_may_listen_for_tasks():
+    refused = wanted(taskIds=["t1"])
+    assert isinstance(refused, Failed)
+    assert refused.code == -32021
+    asked = Request(1, "subscriptions/listen", {"notifications": {"taskIds": ["t1"]}, "_meta": ABLE})
+    assert wanted_of(asked) == {"taskIds": ["t1"]}
+
+
+@pytest.mark.parametrize("tasks", ["t1", [1], {}])
+def test_wrong_task_ids_are_invalid(tasks):
+    asked = Request(1, "subscriptions/listen", {"notifications": {"taskIds": tasks}, "_meta": ABLE})
+    assert wanted_of(asked).code == -32602
+
+
+async def test_the_tasks_that_there_are_are_acknowledged_and_told_of_until_the_end():
+    gateway, channel = FakeGateway(), Channel()
+    listen = Listen("s", {"taskIds": ["t1", "x"]}, channel, gateway)
+    listen.begin(VIEW, FACE)
+    gateway.followed["t1",](TaskChanged({"taskId": "t1", "status": "working", "_meta": {"x": 1}}))
+    acknowledged, told = channel.messages
+    assert acknowledged["params"]["notifications"] == {"taskIds": ["t1"]}
+    assert told["method"] == "notifications/tasks"
+    assert told["params"] == {
+        "taskId": "t1",
+        "status": "working",
+        "_meta": {"x": 1, "io.modelcontextprotocol/subscriptionId": "s"},
+    }
+    listen.close()
+    assert gateway.followed == {}

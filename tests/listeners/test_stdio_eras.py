@@ -6,6 +6,7 @@ import anyio
 import pytest
 from listener_wire import initialize, modern_body, piping, request
 
+from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated
 
@@ -51,6 +52,19 @@ async def test_a_modern_connection_answers_and_refuses_the_handshake():
         piped.send({"jsonrpc": "2.0", "id": "q1", "result": {}})  # nobody asked; nothing happens
         assert (await piped.ask(modern_call("ask")))["result"]["content"][0]["text"] == "null"
         assert piped.gateway.calls[0].principal.id.startswith("local:")
+
+
+async def test_a_client_that_gave_its_probe_up_may_still_begin_with_initialize():
+    async with piping() as piped:
+        piped.gateway.hold_face = anyio.Event()
+        piped.send(modern_body("server/discover", key="server-discover-probe-1"))
+        piped.send(initialize())
+        piped.send(call("echo", {"a": 1}, key=9))
+        piped.gateway.hold_face.set()
+        answers = {answer["id"]: answer for answer in [await piped.receive() for _ in range(3)]}
+        assert answers[0]["result"]["protocolVersion"] == "2025-11-25"
+        assert answers[9]["result"]["content"][0]["text"] == '{"a": 1}'
+        assert piped.gateway.calls[0].client.era is Era.LEGACY
 
 
 async def test_a_legacy_connection_needs_initialize_and_refuses_modern_requests():
@@ -116,7 +130,7 @@ async def test_nothing_a_backend_says_can_break_a_line():
         answer = await piped.ask(modern_call("smuggle", {"bytes": evil}))
         assert (answer["id"], answer["error"]["code"]) == (1, -32603)
         pretty = await piped.ask(modern_call("smuggle", {"bytes": '{\n"x":\r\n1}'}))
-        assert pretty["result"] == {"x": 1}
+        assert pretty["result"] == {"x": 1, "resultType": "complete"}
         assert (await piped.ask(modern_call("echo", key=2)))["id"] == 2
 
 

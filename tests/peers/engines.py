@@ -78,8 +78,8 @@ class Ear:
         return self.answer
 
 
-def spec(name, **changes):
-    return BackendSpec(name, TransportKind.STDIO, command="none", **{"idle_stop": 60.0, **changes})
+def spec(name, transport=TransportKind.STDIO, **changes):
+    return BackendSpec(name, transport, command="none", **{"idle_stop": 60.0, **changes})
 
 
 def snapshot(tmp_path, specs, **changes):

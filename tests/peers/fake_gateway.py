@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mcp_orchestrator.model.call import Call, ClientFace, Era
@@ -57,6 +57,7 @@ class FakeGateway:
         self.notified: list[tuple[str, str, Mapping[str, Any]]] = []
         self.watchers: list[tuple[View, str | None, Callable[[ClientEvent], None]]] = []
         self.faces = 0
+        self.followed: dict[tuple[str, ...], Callable[[ClientEvent], None]] = {}
         self.hold_face: asyncio.Event | None = None
 
     @property
@@ -101,6 +102,14 @@ class FakeGateway:
         entry = (view, session, hear)
         self.watchers.append(entry)
         return lambda: self.watchers.remove(entry) if entry in self.watchers else None
+
+    def follow_tasks(
+        self, view: View, client: ClientFace, tasks: Sequence[str], hear: Callable[[ClientEvent], None]
+    ) -> tuple[list[str], Callable[[], None]]:
+        """There are the tasks whose name begins with `t`."""
+        found = [task for task in tasks if task.startswith("t")]
+        self.followed[tuple(found)] = hear
+        return found, lambda: self.followed.pop(tuple(found), None) and None
 
     def tell(self, event: ClientEvent, session: str | None = None) -> None:
         """Every watcher hears; with `session` only that one's."""

@@ -19,26 +19,14 @@ def test_a_watcher_hears_each_kind_once_and_nothing_after_it_stopped():
     assert len(heard) == 2
 
 
-def test_a_resource_update_reaches_the_sessions_that_subscribed():
-    announcements, one, two = Announcements(), [], []
+def test_what_is_for_one_client_session_reaches_no_other_watcher():
+    announcements, one, two, listening = Announcements(), [], [], []
     announcements.watch(VIEW, "1", one.append)
     announcements.watch(VIEW, "2", two.append)
-    announcements.subscribe("1", "a://b")
+    announcements.watch(View(Era.MODERN), None, listening.append)
     event = ResourceUpdated({"uri": "a://b"})
-    announcements.resource_updated(event, None)
-    assert (one, two) == ([event], [])
-    announcements.unsubscribe("1", "a://b")
-    announcements.resource_updated(event, None)
-    assert one == [event]
-
-
-def test_listen_streams_hear_updates_of_shared_sessions_only():
-    announcements, heard = Announcements(), []
-    announcements.watch(View(Era.MODERN), None, heard.append)
-    announcements.resource_updated(ResourceUpdated({"uri": "a://b"}), "somebody")
-    assert heard == []
-    announcements.resource_updated(ResourceUpdated({"uri": "a://b"}), None)
-    assert len(heard) == 1
+    announcements.to_session("1", event)
+    assert (one, two, listening) == ([event], [], [])
 
 
 def test_resources_and_templates_share_one_notification():

@@ -72,6 +72,21 @@ async def test_a_call_of_a_tool_that_is_not_known_yet_waits_for_its_backend(tmp_
     await made.stop()
 
 
+async def test_a_call_of_a_tool_that_is_not_known_yet_is_not_passed_to_the_only_server_that_is(tmp_path):
+    slow, good = FakeBackend("slow"), FakeBackend("good")
+    slow.gate = anyio.Event()
+    made = Whole(tmp_path, slow, good)
+    for supervisor in made.gateway.generation.supervisors.values():
+        supervisor.start()
+    await made.supervisor("good").settled.wait()
+    run = made.gateway.start(tool_call("slow__echo"), Ear())
+    await anyio.wait_all_tasks_blocked()
+    slow.gate.set()
+    assert isinstance(await run.outcome(), Completed)
+    assert [one.method for session in good.sessions for one in session.invocations] == []
+    await made.stop()
+
+
 async def test_a_hung_backend_does_not_delay_calls_of_the_others(tmp_path):
     hung, good = FakeBackend("hung"), FakeBackend("good")
     hung.gate = anyio.Event()
@@ -133,7 +148,7 @@ async def test_one_client_may_stop_hearing_of_a_resource_without_silencing_the_o
         assert (heard["s1"], len(heard["s2"])) == ([], 1)
         await ask("resources/unsubscribe", "s2")
         sent = [invocation.method for invocation in backend.sessions[0].invocations]
-        assert sent.count("resources/unsubscribe") == 1
+        assert (sent.count("resources/subscribe"), sent.count("resources/unsubscribe")) == (1, 1)
 
 
 async def test_a_subscription_that_nobody_hears_any_more_is_withdrawn_from_the_shared_session(tmp_path):
@@ -148,7 +163,7 @@ async def test_a_subscription_that_nobody_hears_any_more_is_withdrawn_from_the_s
         assert len(backend.sessions) == 1
         for session, withdrawn in (("listen-1", 0), ("listen-2", 1)):
             made.gateway.session_closed(session)
-            await made.gateway.settle_down()
+            await anyio.wait_all_tasks_blocked()
             sent = [invocation.method for invocation in backend.sessions[0].invocations]
             assert sent.count("resources/unsubscribe") == withdrawn
 

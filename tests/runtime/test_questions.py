@@ -1,13 +1,15 @@
 """A modern backend asks a legacy client through us, in rounds."""
 
+from dataclasses import replace
+
 import pytest
 from engines import MODERN, Ear, FakeBackend, asking, whole
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
-from mcp_orchestrator.runtime.questions import MAX_ROUNDS, with_elicitation_id
+from mcp_orchestrator.runtime.questions import MAX_ROUNDS, rounds, with_elicitation_id
 
 pytestmark = pytest.mark.anyio
 NEEDED = {
@@ -32,8 +34,29 @@ async def test_a_legacy_client_is_asked_in_place_and_the_call_goes_on_with_its_a
 
 
 async def test_a_modern_client_gets_the_questions_untouched(tmp_path):
+    able = replace(MODERN, capabilities={"elicitation": {}})
     async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=ask_once)) as made:
-        assert decode((await made.call("one__echo", MODERN)).result) == NEEDED
+        assert decode((await made.call("one__echo", able)).result) == NEEDED
+
+
+async def test_a_modern_client_is_spared_questions_that_it_did_not_declare(tmp_path):
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=ask_once)) as made:
+        got = decode((await made.call("one__echo", MODERN)).result)["got"]
+        assert got["inputResponses"] == {"q": {"action": "decline"}}
+
+
+async def test_a_server_that_only_wants_to_be_called_again_is_given_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("mcp_orchestrator.runtime.questions.PAUSE", 0.001)
+    calls = []
+
+    async def later(invocation, _talk):
+        calls.append(invocation.params)
+        done = {"resultType": "complete"} if len(calls) == 4 else {"resultType": "input_required", "requestState": "S"}
+        return Completed(encode(done), Era.MODERN)
+
+    async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=later)) as made:
+        assert isinstance(await made.call("one__echo", asking("s")), Completed)
+    assert [sorted(params) for params in calls] == [["arguments", "name"], *[["arguments", "name", "requestState"]] * 3]
 
 
 async def test_a_backend_that_never_stops_asking_is_stopped(tmp_path):
@@ -71,3 +94,25 @@ async def test_a_failure_after_the_first_round_is_never_called_repeatable(tmp_pa
     async with whole(tmp_path, FakeBackend("one", speaks=(Era.MODERN,), play=then_fails)) as made:
         outcome = await made.call("one__echo", asking("s"), Ear(Answer({"action": "accept"})))
         assert (outcome.message, outcome.retryable) == ("gone", False)
+
+
+async def test_only_requests_that_may_ask_are_answered_with_questions():
+    able = replace(MODERN, capabilities={"elicitation": {}})
+    put = []
+
+    class Talk:
+        async def ask(self, question):
+            put.append(question)
+            return Answer({"action": "decline"})
+
+    class Session:
+        era = Era.MODERN
+
+        async def invoke(self, invocation, talk):
+            return await ask_once(invocation, talk)
+
+    for method, asked_in_place in (("tools/call", 0), ("prompts/get", 0), ("completion/complete", 1)):
+        put.clear()
+        outcome = await rounds(Talk(), Session(), Invocation("r", method, {}, {}, able))
+        assert len(put) == asked_in_place
+        assert (decode(outcome.result) == NEEDED) is not bool(asked_in_place)

@@ -294,3 +294,15 @@ async def test_an_unknown_method_that_names_a_tool_names_it_as_its_server_does(t
         asked = Call(CallKind.EXTENSION, "who/knows", "", params, {}, MODERN, Principal("local:t"))
         outcome = await made.gateway.start(asked, Ear()).outcome()
         assert said(outcome)["params"] == {"name": "echo", "ref": {"name": "one__echo"}}
+
+
+@pytest.mark.parametrize(("client", "heard"), [(MODERN, 0), (asking("s"), 1)], ids=["modern", "legacy"])
+async def test_the_word_that_an_address_was_dealt_with_goes_to_legacy_clients_alone(tmp_path, client, heard):
+    async def play(_invocation, talk):
+        talk.notify("notifications/elicitation/complete", {"elicitationId": "e"})
+        return Completed(b'{"content":[]}', Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=play)) as made:
+        ear = Ear()
+        await made.call("one__echo", client, ear)
+        assert [method for method, _ in ear.heard] == ["notifications/elicitation/complete"] * heard

@@ -58,6 +58,22 @@ def ids(runs):
     return [run.id for run in runs]
 
 
+def test_a_run_waits_while_a_question_of_it_is_open(tmp_path):
+    place = tmp_path / "state.db"
+    prepare_place(place)
+    file = JournalFile(place, Durability.NORMAL)
+    here = Event(EventKind.GATEWAY_STARTED, 0.0, None, {"pid": os.getpid(), "runs": "r"})
+    asked, answered = Event(EventKind.QUESTION_ASKED, 2.0, "r"), Event(EventKind.QUESTION_ANSWERED, 3.0, "r")
+    seen = []
+    for event in (here, started("r", 1.0), asked, asked, answered, answered, ended("r", 4.0)):
+        file.append([event])
+        with JournalReader(place) as reader:
+            seen += [run.status for run in reader.runs()]
+            assert len(reader.runs(status="waiting")) == int(seen[-1:] == ["waiting"])
+    assert seen == ["running", "waiting", "waiting", "waiting", "running", "completed"]
+    file.connection.close()
+
+
 def test_runs_come_newest_first_with_how_they_ended(reader):
     runs = reader.runs()
     assert [(run.id, run.status) for run in runs] == [

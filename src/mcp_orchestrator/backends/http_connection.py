@@ -269,6 +269,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._on_chunk is not None:
             kind = headers.get(b"content-type", b"")
             self._streaming = kind[:17].lower() == b"text/event-stream"
+            if self._streaming:
+                self.on_body(b"")  # who reads the stream learns that it is open before anything comes on it
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

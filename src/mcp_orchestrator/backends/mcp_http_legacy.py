@@ -7,6 +7,7 @@ stream of a POST belongs to exactly that call; a POST that fails fails its own c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from typing import Any, Final
 
@@ -36,6 +37,9 @@ from mcp_orchestrator.plugin_api import Opening
 
 FAREWELL: Final = 2.0
 """Seconds that the DELETE at the end of a session may take."""
+
+UNTIL_LISTENING: Final = 0.5
+"""Seconds that the first call of a session waits for the server to open the stream for what belongs to no call."""
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
@@ -98,6 +102,7 @@ class LegacyHttpSession(PostingSession):
         self._post_head = endpoint.head("POST", checked(spec, (*JSON_OR_EVENTS, *self._headers)))
         self._session_id: str | None = None
         self._session_lines = b""
+        self._listens = asyncio.Event()
 
     @classmethod
     async def open(cls, spec: BackendSpec, endpoint: Endpoint, pool: HttpPool, opening: Opening) -> LegacyHttpSession:
@@ -109,6 +114,10 @@ class LegacyHttpSession(PostingSession):
             await session.close()
             raise
         session._spawn(session._keep_listening())
+        with contextlib.suppress(TimeoutError):
+            # Some servers ask on this stream even what a call needs, and what they say before it is open is lost
+            # (TypeScript SDK 1.x, `server.request` without a related request, 2026-11).
+            await asyncio.wait_for(session._listens.wait(), UNTIL_LISTENING)
         return session
 
     async def close(self) -> None:
@@ -248,15 +257,22 @@ class LegacyHttpSession(PostingSession):
         """The GET stream for what belongs to no call; servers need not have one (405)."""
         stream = EventStream(self._spec, self.duplex, None)
         attempt = 0
+
+        def feed(chunk: bytes) -> bool:
+            self._listens.set()
+            return stream.feed(chunk)
+
         while self.duplex.ended is None:
             before = stream.events
             try:
-                response = await self._pool.stream(self._listening_head(stream.last_id), None, stream.feed)
+                response = await self._pool.stream(self._listening_head(stream.last_id), None, feed)
             except BackendError as error:
+                self._listens.set()
                 if error.kind is FailureKind.BAD_ANSWER:
                     self._opening.on_stderr(f"the stream for notifications was given up: {error.message}")
                     return
             else:
+                self._listens.set()
                 if response.status == NOT_FOUND and self._session_id is not None:
                     self._end("ended the session (HTTP 404)")
                     return

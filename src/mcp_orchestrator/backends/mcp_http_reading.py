@@ -17,7 +17,7 @@ from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.model.snapshot import BackendSpec
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, Opening, ResourceUpdated, Talk
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, Opening, ResourceUpdated, Talk, TaskChanged
 
 SLICED_BYTES: Final = 256 * 1024
 """From this size on a body whose two ends show where its result lies is cut there and not parsed.
@@ -115,6 +115,8 @@ class Reading:
             self._opening.on_event(ListChanged(_LISTS[method]))
         elif method == "notifications/resources/updated":
             self._opening.on_event(ResourceUpdated(params))
+        elif method == "notifications/tasks":
+            self._opening.on_event(TaskChanged(params))
         elif method == "notifications/progress":
             if self._talk is not None and params.pop(PROGRESS_TOKEN, None) == self.ident:
                 self._talk.progress(params)

@@ -16,13 +16,14 @@ from typing import Any, Final
 import msgspec
 
 from mcp_orchestrator.backends.mcp_handshake import RpcError
+from mcp_orchestrator.core.translate.questions import ELICITATION_COMPLETE
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.meta import PROGRESS_TOKEN, SUBSCRIPTION_ID
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import CONNECTION_CLOSED, METHOD_NOT_FOUND, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, SessionEvent, Talk
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, SessionEvent, Talk, TaskChanged
 
 Send = Callable[[bytes, int | None], None]
 """Sends one message (no line end). The number is the id of a request of ours, None for all else.
@@ -39,6 +40,9 @@ _DECLINED: Final = {
     "sampling/createMessage": Answer(code=-1, message="declined"),
     "roots/list": Answer(result={"roots": []}),
 }
+TASK_NEWS: Final = frozenset({"notifications/tasks", "notifications/tasks/status"})
+"""How the modern and the legacy era tell that the status of a task changed."""
+
 _STRAY_LINES: Final = 1000
 _STRAY_CHARS: Final = 400
 _MAX_DIGITS: Final = 18
@@ -147,8 +151,16 @@ class Duplex:
             raise
         finally:
             self._pending.pop(ident, None)
-            for ask in pending.asks or ():
-                ask.cancel()
+            self._let_go(pending.asks)
+
+    def _let_go(self, asks: list[asyncio.Future[Answer]] | None) -> None:
+        """A call is over: the questions that it carried end with it, unless they may be those of another one."""
+        heir = self._only() if asks and self._exclusive else None
+        if heir is not None:
+            heir.asks = [*(heir.asks or ()), *(ask for ask in asks or () if not ask.done())]
+            return
+        for ask in asks or ():
+            ask.cancel()
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Send a notification; lost in silence when the conversation is over or the pipe is full."""
@@ -254,6 +266,8 @@ class Duplex:
             self._hear(ListChanged(_LISTS[method]))
         elif method == "notifications/resources/updated":
             self._hear(ResourceUpdated(params))
+        elif method in TASK_NEWS:
+            self._hear(TaskChanged(params))
         elif method == "notifications/cancelled":
             withdrawn = self._questions.pop(params.get("requestId"), None)
             if withdrawn is not None:
@@ -266,6 +280,8 @@ class Duplex:
         if owner is None:
             meta = params.get("_meta")
             owner = _number(meta.get(SUBSCRIPTION_ID)) if isinstance(meta, dict) else None
+        if method == ELICITATION_COMPLETE and owner is None and not self._exclusive:
+            return  # it is for the client that was asked, and nothing here tells which one that was
         is_log = method == "notifications/message"
         pending = self._pending.get(owner) if owner is not None else self._only(logging=is_log)
         if pending is not None and pending.talk is not None:

@@ -173,17 +173,19 @@ async def walk(
 async def _all_pages(request: Request, walk: _Walk) -> None:
     seen: set[str] = set()
     cursor: str | None = None
+    before: Any = None
     for _page in range(MAX_PAGES):
         try:
             page = await request(walk.kind.list_method, {} if cursor is None else {"cursor": cursor})
         except RpcError as error:
             _judge(walk, error, first=cursor is None)
             return
-        if not walk.take(page):
+        # "" is a cursor like any other (MCP 2026-07-28 server/utilities/pagination), but some servers write it for "no
+        # more", and asked on with it they list the same page again.
+        if (cursor == "" and page == before) or not walk.take(page):
             return
-        cursor = page.get("nextCursor")
-        # Some servers write an empty string for "no more"; asking on with it would list the first page again.
-        if not isinstance(cursor, str) or not cursor:
+        before, cursor = page, page.get("nextCursor")
+        if not isinstance(cursor, str):
             return
         if cursor in seen:
             walk.note(f"{walk.kind.list_method} of {walk.backend}: the pages go round in a circle; stopped")

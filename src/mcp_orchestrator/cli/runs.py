@@ -1,32 +1,36 @@
-"""`runs`: lists and shows runs from the journal, with or without a running gateway."""
+"""`runs`: lists and shows runs from the journal, with or without a gateway; answers and cancels in the running one."""
 
 from __future__ import annotations
 
 import datetime as dt
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mcp_orchestrator.cli.arguments import read
 from mcp_orchestrator.cli.exits import Ended, Exit, bad_usage
-from mcp_orchestrator.cli.loading import require
+from mcp_orchestrator.cli.loading import Configuration, require
 from mcp_orchestrator.cli.options import config_before, config_option, format_option, printer
 from mcp_orchestrator.cli.printing import Printer, Style, safe_json, safe_line
+from mcp_orchestrator.cli.reach import act_on_running, is_running
 from mcp_orchestrator.cli.reasons import reason_lines
+from mcp_orchestrator.model.conversation import ACTIONS
+from mcp_orchestrator.model.event import EventKind
 
 if TYPE_CHECKING:
     from mcp_orchestrator.storage.reading import JournalReader, RunRow, StoredEvent
 
-STATUSES = ("running", "completed", "failed", "cancelled", "refused", "lost")
+STATUSES = ("running", "waiting", "completed", "failed", "cancelled", "refused", "lost")
 
 
 @click.group("runs")
 @config_before
 @format_option
 def command() -> None:
-    """List and show runs from the journal."""
+    """List and show runs from the journal; answer what they ask; cancel them."""
 
 
 @command.command("list")
@@ -40,7 +44,7 @@ def command() -> None:
 def list_(config: Path | None, limit: int, before: int | None, **only: str | None) -> None:
     """List runs, the newest first."""
     out = printer()
-    with _journal(config, out) as journal:
+    with _journal(require(config, out)) as journal:
         found = journal.runs(limit, before, **only)
     rows = [_row(run) for run in found]
     headings = ["RUN", "STARTED", "STATUS", "MS", "BACKEND", "CALL", "WHY"]
@@ -54,22 +58,87 @@ def list_(config: Path | None, limit: int, before: int | None, **only: str | Non
 @format_option
 @click.argument("run")
 def show(config: Path | None, run: str) -> None:
-    """Show one run: what was asked, why it went where it went, how it ended."""
+    """Show one run: what was asked, why it went where it went, how it ended, and what it asks now."""
     out = printer()
-    with _journal(config, out) as journal:
+    configuration = require(config, out)
+    with _journal(configuration) as journal:
         events = journal.run(run)
     if not events:
         bad_usage(f"the journal has no run '{run}'", "mcp-orchestrator runs list shows the newest ones")
-    out.result({"run": run, "events": [_event(event) for event in events]}, _described(run, events, out))
+    asked = [] if _over(events) else _open_questions(configuration, run)
+    found = {"run": run, "events": [_event(event) for event in events], "questions": asked}
+    out.result(found, "\n\n".join([_described(run, events, out), *(_question(one, out) for one in asked)]))
 
 
-def _journal(config: Path | None, out: Printer) -> JournalReader:
+@command.command("answer")
+@config_option
+@format_option
+@click.argument("run")
+@click.argument("question")
+@click.argument("action", type=click.Choice(ACTIONS))
+@click.option("--option", metavar="ID", help="The choice, where the question is a choice of one.")
+@click.option("--json", "fields", metavar="OBJECT", help="The fields of a form: JSON, @FILE, or - for standard input.")
+def answer(
+    *, config: Path | None, run: str, question: str, action: str, option: str | None, fields: str | None
+) -> None:
+    """Answer a question that waits for you (`questions.mouths` has cli): runs show RUN shows it.
+
+    Fields that are left out get the default of the form. The first answer wins.
+    """
+    out = printer()
+    content = None if fields is None else read((), fields, {})
+    request = {"run": run, "question": question, "action": action, "content": content, "option": option}
+    found = act_on_running(require(config, out), lambda actor: actor.ask("runs.answer", request))
+    out.result(found, f"Answered {safe_line(question)} of run {safe_line(run)}: {action}")
+
+
+@command.command("cancel")
+@config_option
+@format_option
+@click.argument("run")
+def cancel(config: Path | None, run: str) -> None:
+    """Cancel a run that is going on: its server is told, and whoever called gets an error."""
+    out = printer()
+    found = act_on_running(require(config, out), lambda actor: actor.ask("runs.cancel", {"run": run}))
+    out.result(found, f"Run {safe_line(run)}: {safe_line(str(found.get('status')))}")
+
+
+def _over(events: Sequence[StoredEvent]) -> bool:
+    return events[-1].kind in {EventKind.RUN_ENDED, EventKind.CALL_REFUSED}
+
+
+def _open_questions(configuration: Configuration, run: str) -> list[dict[str, Any]]:
+    """What the run asks the command line now; [] when its gateway is not running."""
+    if not is_running(configuration):
+        return []
+    found: list[dict[str, Any]] = act_on_running(configuration, lambda actor: actor.ask("runs.questions", {"run": run}))
+    return [{**one, "asked_at": moment(one["asked_at"]), "expires_at": moment(one["expires_at"])} for one in found]
+
+
+def _question(one: Mapping[str, Any], out: Printer) -> str:
+    """An open question for a person, and how to answer it."""
+    params = one.get("params") or {}
+    key, run = safe_line(str(one["question"])), safe_line(str(one["run"]))
+    lines = [out.paint(f"{key}  {safe_line(str(params.get('message', '')))}", Style.STRONG)]
+    if params.get("mode") == "url":
+        lines.append(f"  address    {safe_line(str(params.get('url', '')))}")
+    schema = params.get("requestedSchema")
+    fields = schema.get("properties") if isinstance(schema, Mapping) else None
+    required = schema.get("required") if isinstance(schema, Mapping) else None
+    for name, field in fields.items() if isinstance(fields, Mapping) else ():
+        needed = " (required)" if isinstance(required, list) and name in required else ""
+        lines.append(f"  {safe_line(str(name)):<10} {_value(field)}{needed}")
+    lines.append(f"  expires    {safe_line(str(one['expires_at']))}")
+    lines.append(f"  answer     mcp-orchestrator runs answer {run} {key} accept|decline|cancel")
+    return "\n".join(lines)
+
+
+def _journal(configuration: Configuration) -> JournalReader:
     from mcp_orchestrator.storage.reading import JournalReader  # noqa: PLC0415 - not needed for help
     from mcp_orchestrator.storage.trouble import StorageError  # noqa: PLC0415 - likewise
 
-    path = require(config, out).snapshot.storage.path
     try:
-        return JournalReader(path)
+        return JournalReader(configuration.snapshot.storage.path)
     except StorageError as error:
         if error.errno != errno.ENOENT:
             raise Ended(Exit.USAGE, str(error)) from error

@@ -16,7 +16,7 @@ class Changes:
     """Names of servers by what a reload does to them (sorted), and which other parts differ.
 
     `profiles_changed` covers what clients see: profiles, and the tools that a server's definition leaves out;
-    `limits_changed` page size, list wait and question expiry. Disabled servers count as absent.
+    `limits_changed` page size, list wait, question expiry and mouths. Disabled servers count as absent.
     """
 
     added: tuple[str, ...]
@@ -61,8 +61,8 @@ def _filters(specs: Mapping[str, BackendSpec]) -> set[tuple[str, tuple[str, ...]
     }
 
 
-def _limits(snapshot: Snapshot) -> tuple[int, float, float]:
-    return snapshot.page_size, snapshot.list_wait, snapshot.question_expiry
+def _limits(snapshot: Snapshot) -> tuple[int, float, float, tuple[str, ...]]:
+    return snapshot.page_size, snapshot.list_wait, snapshot.question_expiry, snapshot.mouths
 
 
 def fingerprint(spec: BackendSpec) -> str:

@@ -19,6 +19,7 @@ from mcp_orchestrator.config.masking import shown
 from mcp_orchestrator.config.references import References
 from mcp_orchestrator.config.sections import (
     DEFAULT_LIST_WAIT,
+    DEFAULT_MOUTHS,
     DEFAULT_PAGE_SIZE,
     DEFAULT_QUESTION_EXPIRY,
     OWN_TOOLS,
@@ -58,6 +59,7 @@ def compile_snapshot(source: Source, root: Table, checked: Checked, references: 
         page_size=limits.get("pageSize", DEFAULT_PAGE_SIZE),
         list_wait=limits.get("listWait", DEFAULT_LIST_WAIT),
         question_expiry=checked.get("questions", {}).get("expire", DEFAULT_QUESTION_EXPIRY),
+        mouths=tuple(checked.get("questions", {}).get("mouths", DEFAULT_MOUTHS)),
     )
 
 

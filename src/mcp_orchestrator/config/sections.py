@@ -37,6 +37,7 @@ SERVER_NAME_FORM: Final = 'a server name: 1 to 64 characters without "/" and "."
 DEFAULT_PAGE_SIZE: Final = 1000
 DEFAULT_LIST_WAIT: Final = 3.0
 DEFAULT_QUESTION_EXPIRY: Final = 600.0
+DEFAULT_MOUTHS: Final = ("client",)
 
 _HOST = Text(
     r"(\*|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?)",
@@ -225,6 +226,15 @@ ROOT = Record(
                         Duration(1),
                         "How long a question waits for an answer before it counts as declined.",
                         DEFAULT_QUESTION_EXPIRY,
+                    ),
+                    Field(
+                        "mouths",
+                        ListOf(Text("client|cli", "client or cli")),
+                        "Who is asked, in this order: the first that can be. `client` is the client whose call asks, "
+                        "if it declared that it can be asked this; with `cli` a form or an address to visit waits for "
+                        "`mcp-orchestrator runs answer`. What nobody can be asked is declined at once.",
+                        list(DEFAULT_MOUTHS),
+                        ["client", "cli"],
                     ),
                 )
             ),

@@ -17,6 +17,8 @@ import msgspec
 
 from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.schema import Checker
+from mcp_orchestrator.core.translate.tasks import offers_tasks
+from mcp_orchestrator.core.translate.tools import app_uris
 from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header, x_mcp_header_map
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offer, OfferKind, Offers
@@ -98,6 +100,12 @@ class Catalog:
         self._specs = specs or {}
         self.sources: tuple[Offers, ...] = tuple(sorted(everything, key=lambda offers: offers.backend))
         self.backends: tuple[str, ...] = tuple(offers.backend for offers in self.sources)
+        self.tasked = frozenset(
+            offers.backend
+            for offers in self.sources
+            if offers.era is Era.MODERN and offers_tasks(offers.capabilities, Era.MODERN)
+        )
+        self._claims = self._claimed()
         self._by_kind: dict[OfferKind, tuple[Offer, ...]] = {
             OfferKind.TOOL: self._named(OfferKind.TOOL),
             OfferKind.PROMPT: self._named(OfferKind.PROMPT),
@@ -107,6 +115,12 @@ class Catalog:
         self._tools = {offer.public: PreparedTool(offer) for offer in self._by_kind[OfferKind.TOOL]}
         self._prompts = {offer.public: offer for offer in self._by_kind[OfferKind.PROMPT]}
         self._resources = {offer.public: offer for offer in self._by_kind[OfferKind.RESOURCE]}
+        self._shared = frozenset(
+            offer.backend
+            for kind in (OfferKind.RESOURCE, OfferKind.TEMPLATE)
+            for offer in self._by_kind[kind]
+            if offer.public != offer.name
+        ) | {backend for owners in self._claims.values() if len(owners) > 1 for backend in owners}
         self._aliases = {kind: _originals(self._by_kind[kind]) for kind in (OfferKind.TOOL, OfferKind.PROMPT)}
         self._patterns: list[tuple[int, re.Pattern[str], Offer]] | None = None
         self.pages: dict[tuple[OfferKind, str | None], bytes] = {}
@@ -150,13 +164,19 @@ class Catalog:
         return self._aliases[kind].get(name, ())
 
     def resource(self, uri: str) -> tuple[str, str, Offer | None] | None:
-        """(backend, the backend's own URI, offer) for a URI: listed, qualified, by template, or by its scheme."""
+        """(backend, the backend's own URI, offer) for a URI.
+
+        Listed, qualified, named by the tools of one server, by template, or by its scheme; in this order.
+        """
         found = self._resources.get(uri)
         if found is not None:
             return found.backend, found.name, found
         split = uris.unqualify(uri)
         if split is not None and split[0] in self.backends:
             return split[0], split[1], None
+        claimed = self._claims.get(uri)
+        if claimed is not None:
+            return (next(iter(claimed)), uri, None) if len(claimed) == 1 else None
         if self._patterns is None:
             self._patterns = sorted(self._compiled(), key=lambda entry: -entry[0])
         for _, pattern, offer in self._patterns:
@@ -174,12 +194,22 @@ class Catalog:
                 return offer
         return None
 
-    def public_resource(self, backend: str, uri: str) -> str:
-        """The public form of a backend's URI."""
-        for offer in self._by_kind[OfferKind.RESOURCE]:
-            if offer.backend == backend and offer.name == uri:
-                return offer.public
-        return uri
+    def shares_uris(self, backend: str) -> bool:
+        """Whether another server has some URI of this one, so that both are read by qualified URIs."""
+        return backend in self._shared
+
+    def address(self, backend: str, uri: str) -> str | None:
+        """The URI by which a client of this view reads what `backend` calls `uri`.
+
+        None when nothing in the catalog tells whose the bare URI is.
+        """
+        owners = self._claims.get(uri)
+        if owners is not None and backend in owners:
+            return uri if len(owners) == 1 else uris.qualify(backend, uri)
+        found = self.resource(uri)
+        if found is None:
+            return None if owners is None else uris.qualify(backend, uri)
+        return uri if found[:2] == (backend, uri) else uris.qualify(backend, uri)
 
     def close_to(self, kind: OfferKind, name: str) -> str | None:
         """The most similar public name, for a did-you-mean."""
@@ -226,11 +256,27 @@ class Catalog:
             made.append(_offer(kind, source, name, label, definition))
         return tuple(made)
 
+    def _claimed(self) -> dict[str, set[str]]:
+        """Whose each resource URI is: of the servers that list it, and of those whose tools name it as their app.
+
+        Servers may leave resources that only apps need out of their lists (MCP Apps 2026-01-26, resource discovery).
+        """
+        claims: dict[str, set[str]] = {}
+        for source, uri, _ in self._visible(OfferKind.RESOURCE, "uri"):
+            claims.setdefault(uri, set()).add(source.backend)
+        for source, _, definition in self._visible(OfferKind.TOOL, "name"):
+            for uri in app_uris(definition):
+                claims.setdefault(uri, set()).add(source.backend)
+        return claims
+
     def _addressed(self, kind: OfferKind, key: str) -> tuple[Offer, ...]:
         entries = list(self._visible(kind, key))
         owners: dict[str, set[str]] = {}
-        for source, uri, _ in entries:
-            owners.setdefault(uri, set()).add(source.backend)
+        if kind is OfferKind.RESOURCE:
+            owners = self._claims
+        else:
+            for source, uri, _ in entries:
+                owners.setdefault(uri, set()).add(source.backend)
         seen: set[tuple[str, str]] = set()
         made: list[Offer] = []
         for source, uri, definition in entries:

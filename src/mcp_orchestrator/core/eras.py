@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
 
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.snapshot import EraPolicy
+
+_sorted: Final = msgspec.json.Encoder(order="sorted")
 
 
 def own_session(client: ClientFace | None) -> str | None:
@@ -16,6 +23,34 @@ def own_session(client: ClientFace | None) -> str | None:
     if client is None or client.era is Era.MODERN or not client.may_be_asked:
         return None
     return client.session
+
+
+def pooled(client: ClientFace | None, principal: str) -> str | None:
+    """The pool from which a modern client that can be asked gets a legacy session for each of its calls, else None.
+
+    Sessions of a pool are used by one call at a time and only for one principal with one set of abilities, for a
+    legacy server learns both at its opening.
+    """
+    if client is None or client.era is Era.LEGACY or not client.may_be_asked:
+        return None
+    abilities = hashlib.sha256(_sorted.encode(client.capabilities)).hexdigest()[:16]
+    return f"pool {principal} {abilities} "
+
+
+def abilities(client: ClientFace) -> Mapping[str, Any]:
+    """What a legacy server is told that this client can do: all it declared, but for hosting tasks.
+
+    A server would ask the client how those go on, which only the two of them could understand; without the ability it
+    asks in the ordinary way (MCP 2025-11-25 basic/utilities/tasks, removed in the modern era).
+    """
+    return {name: value for name, value in client.capabilities.items() if name != "tasks"}
+
+
+def answerable(client: ClientFace) -> ClientFace:
+    """The client as a server should see it when somebody else answers for it: it can be elicited in both modes."""
+    declared = client.capabilities.get("elicitation")
+    elicitation = {**(declared if isinstance(declared, Mapping) else {}), "form": {}, "url": {}}
+    return replace(client, capabilities={**client.capabilities, "elicitation": elicitation})
 
 
 class EraBook:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from mcp_orchestrator.core.translate import tasks
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 
@@ -39,7 +40,18 @@ def capabilities(sources: Sequence[Offers], era: Era, *, more_to_come: bool) -> 
             if name not in merged:
                 others.setdefault(name, []).append(value)
     merged |= {name: values[0] for name, values in others.items() if len(values) == 1}
-    return merged
+    return _with_tasks(merged, sources, era)
+
+
+def _with_tasks(merged: dict[str, Any], sources: Sequence[Offers], era: Era) -> dict[str, Any]:
+    """Tasks in the words of the client's era: for modern clients any long call may become one."""
+    merged.pop("tasks", None)
+    extensions = {name: value for name, value in merged.pop("extensions", {}).items() if name != tasks.EXTENSION}
+    if era is Era.MODERN and "tools" in merged:
+        extensions[tasks.EXTENSION] = {}
+    elif any(tasks.offers_tasks(source.capabilities, source.era) for source in sources):
+        merged["tasks"] = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
+    return {**merged, "extensions": extensions} if extensions else merged
 
 
 def instructions(sources: Sequence[Offers]) -> str | None:

@@ -1,44 +1,63 @@
 """One page of a list as encoded bytes, made once per catalog and kept there.
 
-A cursor names the last entry of the page before, so that it survives changes of the catalog: MCP 2025-11-25 and
-2026-07-28 server/utilities/pagination (cursors are opaque to clients).
+A cursor names the last entry of the page before, so that it survives changes of the catalog and restarts; it is stamped,
+so that clients can neither read nor make one: MCP 2025-11-25 and 2026-07-28 server/utilities/pagination.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
 
 from mcp_orchestrator.core.catalog import Catalog
+from mcp_orchestrator.core.translate.tasks import may_be_task
 from mcp_orchestrator.core.translate.tools import definition_for
 from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.model.call import Era
-from mcp_orchestrator.model.catalog import OfferKind
+from mcp_orchestrator.model.catalog import Offer, OfferKind
 from mcp_orchestrator.model.errors import INVALID_PARAMS
 from mcp_orchestrator.model.outcome import Failed, FailureKind
 
-MAX_KEPT_PAGES = 256
+MAX_KEPT_PAGES: Final = 256
 """Pages kept encoded in one catalog."""
 
+LONGEST_CURSOR: Final = 64 * 1024
+"""Characters of a cursor that are looked at: ours are shorter."""
 
-def page(catalog: Catalog, kind: OfferKind, cursor: str | None, size: int) -> bytes | Failed:
-    """The encoded result object of one list request, or why the cursor is refused."""
+
+class Stamps(Protocol):
+    """Makes tokens that only we can make and read, the same for the same inside."""
+
+    def stamp(self, inside: bytes, bond: bytes) -> str:
+        """A token that opens only with the same bond."""
+        ...
+
+    def unstamp(self, token: str, bond: bytes) -> bytes:
+        """What is inside. Raises ValueError for what was not stamped by us with this bond."""
+        ...
+
+
+def page(catalog: Catalog, kind: OfferKind, cursor: str | None, size: int, stamps: Stamps | None) -> bytes | Failed:
+    """The encoded result object of one list request, or why the cursor is refused.
+
+    Without `stamps` nobody can make cursors, and a list is one page.
+    """
     kept = catalog.pages.get((kind, cursor))
     if kept is not None:
         return kept
     offers = catalog.offers(kind)
     start = 0
     if cursor is not None:
-        last = _opened(kind, cursor)
+        last = _opened(catalog, kind, cursor, stamps) if stamps is not None else None
         names = [offer.public for offer in offers]
         if last is None or last not in names:
             text = "the cursor is not one of ours or what it pointed at is gone: list again from the start"
             return Failed(FailureKind.INVALID, INVALID_PARAMS, f"Invalid cursor: {text}", retryable=True)
         start = names.index(last) + 1
-    chosen = offers[start : start + size]
-    result: dict[str, object] = {kind.value: [definition_for(offer, catalog.era) for offer in chosen]}
-    if start + size < len(offers):
-        result["nextCursor"] = _sealed(kind, chosen[-1].public)
+    chosen = offers[start : start + size] if stamps is not None else offers
+    result: dict[str, object] = {kind.value: [_definition(offer, catalog) for offer in chosen]}
+    if stamps is not None and start + size < len(offers):
+        result["nextCursor"] = stamps.stamp(chosen[-1].public.encode(), _bond(catalog, kind))
     if catalog.era is Era.MODERN:
         result["resultType"] = "complete"
         result["ttlMs"] = 0
@@ -49,14 +68,22 @@ def page(catalog: Catalog, kind: OfferKind, cursor: str | None, size: int) -> by
     return encoded
 
 
-def _sealed(kind: OfferKind, name: str) -> str:
-    return base64.urlsafe_b64encode(f"{kind.value}\n{name}".encode()).decode("ascii")
+def _definition(offer: Offer, catalog: Catalog) -> Mapping[str, Any]:
+    definition = definition_for(offer, catalog.era, catalog.address)
+    tasked = offer.kind is OfferKind.TOOL and catalog.era is Era.LEGACY and offer.backend in catalog.tasked
+    return may_be_task(definition) if tasked else definition
 
 
-def _opened(kind: OfferKind, cursor: str) -> str | None:
-    try:
-        text = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
+def _opened(catalog: Catalog, kind: OfferKind, cursor: str, stamps: Stamps) -> str | None:
+    if len(cursor) > LONGEST_CURSOR:
         return None
-    prefix, newline, name = text.partition("\n")
-    return name if newline and prefix == kind.value else None
+    try:
+        return stamps.unstamp(cursor, _bond(catalog, kind)).decode()
+    except ValueError:
+        return None
+
+
+def _bond(catalog: Catalog, kind: OfferKind) -> bytes:
+    """A cursor goes on in the list of the view that it came from, and in no other."""
+    profile = catalog.profile.name if catalog.profile is not None else ""
+    return f"cursor\n{kind.value}\n{profile}".encode()

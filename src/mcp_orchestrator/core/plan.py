@@ -6,7 +6,7 @@ real call and `plan --call`; what is listed comes from the same catalog, so list
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -46,10 +46,14 @@ class _Found:
     prepared: PreparedTool | None = None
 
 
-def plan(call: Call, catalog: Catalog, rules: Rules) -> Plan:
+Owner = Callable[[str], str | None]
+"""The backend that is known to have a URI which no list has, else None."""
+
+
+def plan(call: Call, catalog: Catalog, rules: Rules, owner: Owner = lambda _uri: None) -> Plan:
     """Decide about one call. Never raises and never waits."""
     identity = Reason("identity", f"{call.principal.id} ({call.principal.kind})")
-    found = _find(call, catalog)
+    found = _find(call, catalog, owner)
     if not isinstance(found, _Found):
         outcome, reason = found
         return Plan(None, outcome, (identity, reason))
@@ -67,6 +71,18 @@ def plan(call: Call, catalog: Catalog, rules: Rules) -> Plan:
     return Plan(target, None, tuple(reasons))
 
 
+def task_plan(call: Call, backend: str, task: str, rules: Rules) -> Plan:
+    """The plan of a request about a backend's task, which goes where the task was begun."""
+    limit = rules.timeouts.get(backend, DEFAULT_TIMEOUT)
+    reasons = (
+        Reason("identity", f"{call.principal.id} ({call.principal.kind})"),
+        Reason("route", f"the task was begun by {backend}, for this principal"),
+        _ALLOWED,
+        _NO_BUDGET,
+    )
+    return Plan(Target(backend, task, None, limit), None, reasons)
+
+
 def _checked(
     call: Call, found: _Found, rules: Rules, reasons: list[Reason]
 ) -> tuple[Outcome | None, Mapping[str, str] | None]:
@@ -79,6 +95,9 @@ def _checked(
     else:
         checker = prepared.checker
         faults = checker.faults(arguments)
+        if faults and None in arguments.values():
+            # Clients write null for what they leave out (MCP 2026-07-28 transports counts on it), and servers take it so.
+            faults = checker.faults({key: value for key, value in arguments.items() if value is not None})
         if faults:
             text = f"Invalid arguments for tool '{prepared.offer.public}': {'; '.join(faults)}"
             reasons.append(Reason("schema", text))
@@ -87,7 +106,9 @@ def _checked(
     return None, param_headers(prepared.headers, arguments) if prepared.asks_headers else None
 
 
-def _find(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
+def _find(  # noqa: PLR0911 - a table of kinds, one line each
+    call: Call, catalog: Catalog, owner: Owner
+) -> _Found | tuple[Outcome, Reason]:
     match call.kind:
         case CallKind.TOOL:
             prepared = catalog.tool(call.name)
@@ -98,9 +119,12 @@ def _find(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
             offer = catalog.prompt(call.name)
             return _listed(offer, call, None) if offer else _unknown_name(call, catalog, OfferKind.PROMPT, "prompt")
         case CallKind.RESOURCE | CallKind.SUBSCRIPTION:
-            return _find_resource(call, catalog)
+            return _find_resource(call, catalog, owner)
         case CallKind.COMPLETION:
             return _find_completion(call, catalog)
+        case CallKind.TASK:
+            text = "Task not found"
+            return Failed(FailureKind.UNKNOWN_NAME, INVALID_PARAMS, text), Reason("catalog", "tasks are in no catalog")
         case CallKind.EXTENSION:
             return _find_extension(call, catalog)
         case _:
@@ -141,8 +165,12 @@ def _unknown_name(call: Call, catalog: Catalog, kind: OfferKind, word: str) -> _
     return failed, Reason("catalog", text)
 
 
-def _find_resource(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
+def _find_resource(call: Call, catalog: Catalog, owner: Owner) -> _Found | tuple[Outcome, Reason]:
     found = catalog.resource(call.name)
+    how = "by template, scheme, prefix or tool"
+    known = owner(call.name) if found is None else None
+    if known is not None and known in catalog.backends:
+        found, how = (known, call.name, None), "it gave this link in a result"
     if found is None:
         only = _only_backend(call, catalog, call.name)
         if only is not None:
@@ -158,7 +186,8 @@ def _find_resource(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reas
         return Failed(FailureKind.UNKNOWN_NAME, INVALID_PARAMS, text, {"uri": uri}, retryable=True), Reason(
             "catalog", f"profile {catalog.profile.name if catalog.profile else ''} does not show {backend}.{uri}"
         )
-    how = "listed" if offer is not None and offer.kind is OfferKind.RESOURCE else "by template, scheme or prefix"
+    if offer is not None and offer.kind is OfferKind.RESOURCE:
+        how = "listed"
     return _Found(backend, uri, offer, Reason("catalog", f"{backend} owns {uri} ({how})"))
 
 

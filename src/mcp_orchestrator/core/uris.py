@@ -25,6 +25,16 @@ def unqualify(uri: str) -> tuple[str, str] | None:
     return (server, original) if slash and ":" in original else None
 
 
+def covers(subscribed: str, uri: str) -> bool:
+    """Whether an update of `uri` concerns whoever subscribed to `subscribed`: it is that resource or a part of it.
+
+    Servers may tell of parts by URIs of their own (MCP 2025-11-25 server/resources, resource updated notification).
+    """
+    if not uri.startswith(subscribed):
+        return False
+    return len(uri) == len(subscribed) or subscribed.endswith("/") or uri[len(subscribed)] in "/#?"
+
+
 def template_pattern(template: str) -> tuple[re.Pattern[str], int]:
     """A pattern that matches expansions of `template`, and how many literal characters it holds.
 

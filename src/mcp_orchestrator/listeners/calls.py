@@ -93,6 +93,11 @@ def _completion(params: dict[str, Any]) -> str | Failed:
     )
 
 
+def _task(params: dict[str, Any]) -> str | Failed:
+    task = params.get("taskId")
+    return task if type(task) is str else ""  # what is missing is said after what the client may not do at all
+
+
 def _nameless(_params: dict[str, Any]) -> str | Failed:
     return ""
 
@@ -106,4 +111,9 @@ _KINDS: Final[Mapping[str, tuple[CallKind, Naming]]] = {
     "resources/subscribe": (CallKind.SUBSCRIPTION, _resource("resources/subscribe")),
     "resources/unsubscribe": (CallKind.SUBSCRIPTION, _resource("resources/unsubscribe")),
     "completion/complete": (CallKind.COMPLETION, _completion),
+    "tasks/get": (CallKind.TASK, _task),
+    "tasks/update": (CallKind.TASK, _task),
+    "tasks/cancel": (CallKind.TASK, _task),
+    "tasks/result": (CallKind.TASK, _task),
+    "tasks/list": (CallKind.TASK, _nameless),
 }

@@ -125,7 +125,8 @@ class HttpApp:
     def _profile(self, path: str) -> str | None:
         if not path.startswith(self._below):
             return None
-        profile = path[len(self._below) :].removesuffix("/")
+        # fast-agent 0.10 appends /mcp to every address that does not end in it (2026-11-22).
+        profile = path[len(self._below) :].removesuffix("/").removesuffix("/mcp")
         return profile if profile and self._gateway.has_profile(profile) else None
 
     def _view(self, era: Era, profile: str | None) -> View:

@@ -10,18 +10,11 @@ from typing import Any, Final
 
 from mcp_orchestrator.core.wire import meta as keys
 from mcp_orchestrator.core.wire.jsonrpc import RequestId
-from mcp_orchestrator.core.wire.versions import LATEST_LEGACY, MODERN_VERSIONS, agree_legacy
+from mcp_orchestrator.core.wire.levels import LOG_LEVELS
+from mcp_orchestrator.core.wire.versions import MODERN_VERSIONS, agree_legacy
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.errors import INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION
 from mcp_orchestrator.model.outcome import Failed, FailureKind
-
-LOG_LEVELS: Final = {
-    level: rank
-    for rank, level in enumerate(
-        ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")  # RFC 5424 section 6.2.1
-    )
-}
-"""Severity of each log level, least severe first."""
 
 NOT_MODERN: Final = frozenset(
     {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
@@ -119,25 +112,3 @@ def passes_level(params: Any, least: str) -> bool:
     """Whether a log message is at least as severe as `least`; a message without a known level passes."""
     level = params.get("level")
     return LOG_LEVELS.get(level, len(LOG_LEVELS)) >= LOG_LEVELS[least] if type(level) is str else True
-
-
-def may_ask(face: ClientFace, method: str, params: dict[str, Any]) -> bool:
-    """Whether a legacy client declared that it answers this request of a server.
-
-    Elicitation comes in two modes since 2025-11-25; an empty `elicitation` object means forms only (MCP 2025-11-25
-    client/elicitation, capabilities). The URL mode does not exist before.
-    """
-    match method:
-        case "sampling/createMessage":
-            return "sampling" in face.capabilities
-        case "roots/list":
-            return "roots" in face.capabilities
-        case "elicitation/create":
-            declared = face.capabilities.get("elicitation")
-            if not isinstance(declared, dict):
-                return False
-            if params.get("mode") == "url":
-                return face.version == LATEST_LEGACY and "url" in declared
-            return not declared or "form" in declared or "url" not in declared
-        case _:
-            return False

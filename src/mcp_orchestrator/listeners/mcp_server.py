@@ -25,6 +25,7 @@ from mcp_orchestrator.plugin_api import (
     Port,
     ResourceUpdated,
     RunHandle,
+    TaskChanged,
     View,
 )
 
@@ -225,7 +226,7 @@ def one_line(outcome: Outcome) -> Outcome:
 
 
 def event_notification(event: ClientEvent, meta: Mapping[str, Any] | None = None) -> bytes:
-    """What changed outside of any request, as a notification; `meta` goes into its `_meta`."""
+    """What changed outside of any request, as a notification; `meta` goes into its `_meta` (modern era only)."""
     match event:
         case ListChanged(kind):
             return notification_bytes(_CHANGED[kind], {"_meta": meta} if meta else None)
@@ -233,6 +234,9 @@ def event_notification(event: ClientEvent, meta: Mapping[str, Any] | None = None
             return notification_bytes("notifications/resources/updated", _stamped(params, meta))
         case LogLine(params):
             return notification_bytes("notifications/message", _stamped(params, meta))
+        case TaskChanged(params):
+            method = "notifications/tasks" if meta else "notifications/tasks/status"
+            return notification_bytes(method, _stamped(params, meta))
         case _:
             assert_never(event)
 

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
+from mcp_orchestrator.core.translate.tasks import missing_capability, offers_tasks
+from mcp_orchestrator.core.uris import covers
 from mcp_orchestrator.core.wire import meta as keys
 from mcp_orchestrator.core.wire.jsonrpc import RequestId, encode, notification_bytes
 from mcp_orchestrator.listeners.envelopes import Request
 from mcp_orchestrator.listeners.mcp_eras import invalid
 from mcp_orchestrator.listeners.mcp_server import Channel, RunPort, event_notification, response
-from mcp_orchestrator.model.call import Call, CallKind, ClientFace
+from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Failed
 from mcp_orchestrator.plugin_api import (
@@ -26,6 +28,7 @@ from mcp_orchestrator.plugin_api import (
     LogLine,
     ResourceUpdated,
     RunHandle,
+    TaskChanged,
     View,
 )
 
@@ -72,6 +75,10 @@ class Listen:
 
     def begin(self, view: View, face: ClientFace) -> None:
         """Acknowledge, then hear."""
+        if "taskIds" in self._wanted:
+            found, stop = self._gateway.follow_tasks(view, face, self._wanted["taskIds"], self._hear)
+            self._stops.append(stop)
+            self._wanted = {**self._wanted, "taskIds": found}
         params = {"notifications": self._wanted, "_meta": self._meta}
         self._channel.send(notification_bytes("notifications/subscriptions/acknowledged", params))
         self._stops.append(self._gateway.watch(view, None, self._hear))
@@ -125,14 +132,18 @@ class Listen:
                 return kind in self._kinds
             case ResourceUpdated(params):
                 uri = params.get("uri")
-                return type(uri) is str and uri in self._uris
+                return type(uri) is str and any(covers(wanted, uri) for wanted in self._uris)
+            case TaskChanged():
+                return True  # the gateway tells only of those that were asked for
             case LogLine():
                 return False
             case _:
                 assert_never(event)
 
 
-def wanted_of(request: Request) -> dict[str, Any] | Failed:
+def wanted_of(
+    request: Request,
+) -> dict[str, Any] | Failed:
     """What the client asks to hear, without what is false, empty or unknown to us."""
     asked = request.params.get("notifications")
     if type(asked) is not dict:
@@ -149,4 +160,17 @@ def wanted_of(request: Request) -> dict[str, Any] | Failed:
         return invalid("subscriptions/listen: notifications.resourceSubscriptions must be an array of strings")
     if uris:
         wanted["resourceSubscriptions"] = uris
-    return wanted
+    tasks = _tasks_of(request, asked)
+    return tasks if isinstance(tasks, Failed) else {**wanted, **tasks}
+
+
+def _tasks_of(request: Request, asked: dict[str, Any]) -> dict[str, Any] | Failed:
+    """The tasks that are asked for (MCP extension tasks, status notifications): only for clients that declare it."""
+    tasks = asked.get("taskIds")
+    if tasks is None:
+        return {}
+    if not offers_tasks(request.params["_meta"].get(keys.CLIENT_CAPABILITIES) or {}, Era.MODERN):
+        return missing_capability()
+    if type(tasks) is not list or not all(type(task) is str for task in tasks):
+        return invalid("subscriptions/listen: notifications.taskIds must be an array of strings")
+    return {"taskIds": tasks}

@@ -11,15 +11,15 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from mcp_orchestrator.core.translate.questions import expired, may_ask
 from mcp_orchestrator.core.wire.jsonrpc import RequestId, notification_bytes, request_bytes
+from mcp_orchestrator.core.wire.levels import LOG_LEVELS
 from mcp_orchestrator.listeners.calls import to_call
 from mcp_orchestrator.listeners.envelopes import Request, Response
 from mcp_orchestrator.listeners.mcp_eras import (
-    LOG_LEVELS,
     NOT_LEGACY,
     has_modern_envelope,
     invalid,
-    may_ask,
     passes_level,
     progress_token,
     unknown_method,
@@ -30,7 +30,16 @@ from mcp_orchestrator.model.call import ClientFace, Principal
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, INVALID_REQUEST
 from mcp_orchestrator.model.outcome import Failed, Outcome
-from mcp_orchestrator.plugin_api import ClientEvent, GatewayDoor, ListChanged, LogLine, Port, ResourceUpdated, View
+from mcp_orchestrator.plugin_api import (
+    ClientEvent,
+    GatewayDoor,
+    ListChanged,
+    LogLine,
+    Port,
+    ResourceUpdated,
+    TaskChanged,
+    View,
+)
 
 QUESTION_SECONDS: Final = 600.0
 _REMEMBERED_EVENTS: Final = 256
@@ -190,8 +199,8 @@ class LegacySession(Port):
         return await self.ask_on(None, question)
 
     async def ask_on(self, channel: Channel | None, question: Question) -> Answer | None:
-        """Ask on the channel of a request, else outside; None when the client cannot be asked or does not answer."""
-        if not may_ask(self.face, question.method, question.params):
+        """Ask on the channel of a request, else outside; None when the client cannot be asked, or leaves."""
+        if not may_ask(self.face, question):
             return None
         asks = self._asks
         if asks is None:
@@ -209,7 +218,7 @@ class LegacySession(Port):
                 return await future
         except TimeoutError:
             taker.send(_withdrawn(ask_id, "not answered in time"))
-            return None
+            return expired(question)
         except asyncio.CancelledError:
             taker.send(_withdrawn(ask_id, "no longer needed"))
             raise
@@ -240,8 +249,10 @@ class LegacySession(Port):
                 self._waiting[_topic(event)] = event
 
 
-def _topic(event: ListChanged | ResourceUpdated) -> object:
-    return event.kind if isinstance(event, ListChanged) else str(event.params.get("uri"))
+def _topic(event: ListChanged | ResourceUpdated | TaskChanged) -> object:
+    if isinstance(event, ListChanged):
+        return event.kind
+    return type(event), str(event.params.get("taskId" if isinstance(event, TaskChanged) else "uri"))
 
 
 def _withdrawn(ask_id: str, reason: str) -> bytes:

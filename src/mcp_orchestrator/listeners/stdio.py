@@ -118,7 +118,7 @@ class StdioListener(Listener):
         message = read_message(value)
         match message:
             case Request():
-                self._spawn(self._answer(self._conversation or self._decide(message), message), message.id)
+                self._spawn(self._answer(self._decide(message), message), message.id)
             case Notification(method, params):
                 if self._conversation is not None:
                     self._spawn(self._conversation.notified(method, params), None)
@@ -131,7 +131,14 @@ class StdioListener(Listener):
                 assert_never(message)
 
     def _decide(self, request: Request) -> Conversation:
-        """The first request decides: a per-request version makes it modern, `initialize` and all else legacy."""
+        """The first request decides: a per-request version makes it modern, `initialize` and all else legacy.
+
+        A client that gave up waiting for the answer to its probe may still begin with `initialize`.
+        """
+        known = self._conversation
+        gave_up = isinstance(known, ModernConversation) and known.only_probed and request.method == "initialize"
+        if known is not None and not gave_up:
+            return known
         assert self._writer is not None  # noqa: S101 - lines are read only after the writer exists
         if request.method != "initialize" and has_modern_envelope(request.params):
             self._conversation = ModernConversation(self._gateway, self._profile, self._principal, self._writer)

@@ -73,7 +73,10 @@ class Conversation(Protocol):
 
 
 class ModernConversation:
-    """Every request carries its own version, capabilities and log level; nothing is remembered but what runs."""
+    """Every request carries its own version, capabilities and log level; nothing is remembered but what runs.
+
+    `only_probed`: nothing but `server/discover` was asked yet, and that has got no answer.
+    """
 
     def __init__(self, gateway: GatewayDoor, profile: str | None, principal: Principal, channel: Channel) -> None:
         self._gateway = gateway
@@ -81,11 +84,13 @@ class ModernConversation:
         self._channel = channel
         self._runs = Runs()
         self._listening: dict[int | str, Listen] = {}
+        self.only_probed = True
         self.session: LegacySession | None = None
 
     async def answer(self, request: Request) -> bytes | None:
         """Answer one request; a subscription is answered when it ends."""
         method = request.method
+        self.only_probed = self.only_probed and method == "server/discover"
         if method == "initialize":
             return local_response(request.id, _no_handshake(request.params), method, _MODERN)
         meta = envelope_of(request.params)
@@ -99,6 +104,7 @@ class ModernConversation:
             answer = await list_answer(self._gateway, self._view, kind, request.params)
         elif method == "server/discover":
             answer = await discover_answer(self._gateway, self._view)
+            self.only_probed = False
         elif method in NOT_MODERN or method.startswith("notifications/"):
             answer = unknown_method(method)
         else:

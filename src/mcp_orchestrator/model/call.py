@@ -28,6 +28,7 @@ class CallKind(enum.StrEnum):
     PROMPT = "prompt"
     COMPLETION = "completion"
     SUBSCRIPTION = "subscription"
+    TASK = "task"
     EXTENSION = "extension"
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+ACTIONS: Final = ("accept", "decline", "cancel")
+"""What somebody who is elicited does (MCP 2025-11-25 and 2026-07-28 client/elicitation, response actions)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The reply to a question: the raw result object, or a JSON-RPC error (`code`, `message`)."""
+    """The reply to a question: the raw result object, or a JSON-RPC error (`code`, `message`).
+
+    `by` tells the journal who gave it: `client`, `cli`, `gateway` (nobody can be asked) or `time` (nobody did in time).
+    """
 
     result: dict[str, Any] | None = None
     code: int = 0
     message: str = ""
+    by: str = "client"

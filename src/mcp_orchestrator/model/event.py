@@ -24,6 +24,8 @@ class EventKind(enum.StrEnum):
     RUN_ENDED = "run.ended"
     QUESTION_ASKED = "question.asked"
     QUESTION_ANSWERED = "question.answered"
+    TASK_CREATED = "task.created"
+    TASK_ENDED = "task.ended"
     JOURNAL_GAP = "journal.gap"
 
 

@@ -164,4 +164,5 @@ class Snapshot:
     page_size: int = 1000
     list_wait: float = 3.0
     question_expiry: float = 600.0
+    mouths: tuple[str, ...] = ("client",)
     warnings: tuple[str, ...] = ()

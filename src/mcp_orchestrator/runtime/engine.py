@@ -9,15 +9,19 @@ from typing import Any, Final
 
 import msgspec
 
+from mcp_orchestrator.core.bonds import Kept, bond, owner_bond, packed, unpacked
 from mcp_orchestrator.core.trace import trace_id
-from mcp_orchestrator.model.call import Call
+from mcp_orchestrator.model.call import Call, Principal
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.event import Event, EventKind
-from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
-from mcp_orchestrator.model.plan import Plan
-from mcp_orchestrator.plugin_api import JournalSink, Port
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
+from mcp_orchestrator.model.plan import Plan, Target
+from mcp_orchestrator.plugin_api import JournalSink, Port, Sealer
+from mcp_orchestrator.runtime.desk import Desk, OpenQuestion
+from mcp_orchestrator.runtime.parking import Lot
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.supervisor import Supervisor
+from mcp_orchestrator.runtime.tasks import SLOW_AFTER, Tasks
 
 _sorted: Final = msgspec.json.Encoder(order="sorted")
 
@@ -26,7 +30,8 @@ class Engine:
     """Carries runs out. Made inside a running event loop; `stop` ends what is left.
 
     `clock` is monotonic seconds, `wall` seconds since the epoch, `randomness` gives n random bytes. With `keep` False
-    no events of runs are made (`observe.journal: false`).
+    no events of runs are made (`observe.journal: false`). `mouths` are those who are asked, in this order: the first
+    that can be (`client`, `cli`). A tool call that runs for `slow_after` seconds may become a task.
     """
 
     def __init__(
@@ -39,6 +44,10 @@ class Engine:
         randomness: Callable[[int], bytes],
         trace: bool,
         keep: bool = True,
+        sealer: Sealer | None = None,
+        question_expiry: float = 600.0,
+        mouths: tuple[str, ...] = ("client",),
+        slow_after: float = SLOW_AFTER,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.journal = journal
@@ -49,6 +58,14 @@ class Engine:
         self._trace = trace
         self.keep = keep
         self.trouble = False
+        self.question_expiry = question_expiry
+        self.lot = Lot(question_expiry)
+        self.asks_client = "client" in mouths
+        self.desk = Desk(question_expiry, wall, self._question_waits) if "cli" in mouths else None
+        self.tasks = Tasks(self, slow_after)
+        self._sealer = sealer
+        self.stamps = sealer
+        self.for_the_way: Callable[[Call, Target, Outcome], Outcome] = _as_it_is
         self.prefix = randomness(5).hex()
         self._count = 0
         self.runs: dict[str, Run] = {}
@@ -94,6 +111,7 @@ class Engine:
         run.begin(task)
         self.runs[run.id] = run
         self._tasks.add(task)
+        self.tasks.may_become(run)
         task.add_done_callback(lambda done: self._over(run, done))
 
     def _over(self, run: Run, task: asyncio.Task[None]) -> None:
@@ -102,6 +120,46 @@ class Engine:
         if not task.cancelled() and task.exception() is not None:
             self.log.error("a run ended with an exception", run=run.id, error=repr(task.exception()))
         run.abandon()
+        self.lot.over(run)
+
+    def _question_waits(self, waiting: OpenQuestion) -> None:
+        text = waiting.question.params.get("message")
+        answer = f"mcp-orchestrator runs answer {waiting.run} {waiting.key} accept|decline|cancel"
+        self.log.warning("a question waits for an answer", run=waiting.run, message=str(text), answer=answer)
+
+    def parks(self, run: Run) -> bool:
+        """Keep a run that waits for a client to come back; False when there are too many or nothing can be sealed."""
+        return self._sealer is not None and self.lot.enter(run)
+
+    def sealed(self, call: Call, kept: Kept) -> str:
+        """State for the client to carry, bound to this call; a backend's own as it is where nothing can be sealed."""
+        return self._sealer.seal(packed(kept), bond(call)) if self._sealer is not None else kept.state or ""
+
+    def opened(self, call: Call, state: str) -> Kept:
+        """What is inside a state that came back with this call.
+
+        Raises:
+            ValueError: it is not ours, too old, or belongs to another call; the text is for the client.
+        """
+        if self._sealer is None:
+            raise ValueError("this gateway seals no states")
+        kept = unpacked(self._sealer.unseal(state, bond(call)))
+        if self.now() - kept.at > self.question_expiry:
+            raise ValueError("it has expired")
+        return kept
+
+    def stamped_for(self, owner: Principal, inside: bytes) -> str | None:
+        """A token that opens for this principal alone, always the same; None where nothing can be sealed."""
+        return self._sealer.stamp(inside, owner_bond(owner)) if self._sealer is not None else None
+
+    def opened_for(self, owner: Principal, token: str) -> bytes | None:
+        """What is inside a token of this principal; None for anything else."""
+        if self._sealer is None:
+            return None
+        try:
+            return self._sealer.unstamp(token, owner_bond(owner))
+        except ValueError:
+            return None
 
     def record(self, kind: EventKind, run: str | None, data: Mapping[str, Any]) -> None:
         """Queue an event."""
@@ -119,6 +177,11 @@ class Engine:
             run.cancel("the gateway is stopping")
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
+
+
+def _as_it_is(_call: Call, _target: Target, outcome: Outcome) -> Outcome:
+    """What becomes of an outcome on its way to the client, until somebody says otherwise."""
+    return outcome
 
 
 def _refused(call: Call, plan: Plan) -> dict[str, Any]:

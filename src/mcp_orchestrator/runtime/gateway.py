@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from mcp_orchestrator.core import faces, listing
-from mcp_orchestrator.core.eras import own_session
 from mcp_orchestrator.core.plan import plan
 from mcp_orchestrator.core.translate.questions import declined
-from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
+from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.conversation import Answer, Question
-from mcp_orchestrator.model.errors import INTERNAL_ERROR
+from mcp_orchestrator.model.errors import INTERNAL_ERROR, INVALID_PARAMS, REQUEST_TIMEOUT
 from mcp_orchestrator.model.event import EventKind
-from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, ToolRefusal
-from mcp_orchestrator.model.plan import Plan, Reason
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
+from mcp_orchestrator.model.plan import Plan, Reason, Target
 from mcp_orchestrator.model.snapshot import BackendSpec
-from mcp_orchestrator.plugin_api import ClientEvent, OfferStore, Port, ResourceUpdated, SessionEvent, View
+from mcp_orchestrator.plugin_api import (
+    ClientEvent,
+    OfferStore,
+    Port,
+    ResourceUpdated,
+    RunHandle,
+    SessionEvent,
+    TaskChanged,
+    View,
+)
 from mcp_orchestrator.runtime.announcements import Announcements
 from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.generation import Generation
-from mcp_orchestrator.runtime.lives import Nobody, plain_client
+from mcp_orchestrator.runtime.links import Links
+from mcp_orchestrator.runtime.lives import LifeKey
 from mcp_orchestrator.runtime.record import Supervised
 from mcp_orchestrator.runtime.run import Run
+from mcp_orchestrator.runtime.subscriptions import Subscriptions
 from mcp_orchestrator.runtime.supervisor import Supervisor
+from mcp_orchestrator.runtime.task_calls import TaskCalls
+from mcp_orchestrator.runtime.task_news import TaskNews
 
-_OTHERS_LISTEN: Final = Reason("route", "other clients still hear of this resource: the server's subscription stays")
-
+_SHARED: Final = Reason("route", "one subscription serves all clients that use the same session of the server")
+FACE_WAIT: Final = 1.0
+"""Seconds that the first answer to a client waits for backends that nobody has seen yet. Claude Code 2.1 gives a probe up
+after 2.9 s, Codex 0.169 begins its work without a server that is not there after about 1 s (2026-11-22)."""
 
 REFRESH_AT_ONCE: Final = 3
 """Backends that are started at the same time only to look at their offers."""
@@ -48,6 +64,11 @@ class Gateway:
         self.engine = engine
         self.generation = generation
         self.announcements = Announcements()
+        self.subscriptions = Subscriptions(self._supervisor, self.announcements.to_session, random.random)
+        self.links = Links()
+        engine.for_the_way = self._for_the_way
+        self.task_calls = TaskCalls(engine, lambda: self.generation)
+        self.task_news = TaskNews(engine, lambda: self.generation, self.announcements.to_session)
         self._store = store
         self._fingerprint = fingerprint
         self._server_info = server_info
@@ -70,7 +91,7 @@ class Gateway:
         """Merged capabilities and instructions."""
         if self.generation.stale:
             self._refresh(self.generation)
-        generation = await self._known()
+        generation = await self._known(FACE_WAIT)
         generation.look_in(view.era)
         sources = generation.catalog(view.era, view.profile).shown
         more = bool(generation.waiting)
@@ -84,7 +105,7 @@ class Gateway:
         if generation.waiting:
             generation = await self._known()
         catalog = generation.catalog(view.era, view.profile)
-        return listing.page(catalog, kind, cursor, generation.snapshot.page_size)
+        return listing.page(catalog, kind, cursor, generation.snapshot.page_size, self.engine.stamps)
 
     def header_schema(self, view: View, tool: str) -> Mapping[str, Any] | None:
         """The input schema of a tool that asks for `Mcp-Param-*` headers."""
@@ -97,7 +118,8 @@ class Gateway:
     def plan(self, call: Call) -> Plan:
         """Decide about a call from what is known now."""
         generation = self.generation
-        decided = plan(call, generation.catalog(call.client.era, call.profile), generation.rules)
+        catalog = generation.catalog(call.client.era, call.profile)
+        decided = plan(call, catalog, generation.rules, self.links.owner)
         refusal = decided.refusal
         if isinstance(refusal, Failed) and refusal.kind is FailureKind.UNKNOWN_NAME:
             text, data = generation.why_unknown(call.name)
@@ -106,24 +128,62 @@ class Gateway:
                 return Plan(None, refusal, (*decided.reasons, Reason("catalog", text)))
         return decided
 
-    def start(self, call: Call, port: Port) -> Run:
-        """Plan a call and start its run."""
+    def start(self, call: Call, port: Port) -> RunHandle:
+        """Plan a call and start its run, or go on with one that has asked this client; or answer about a task."""
+        if call.kind is CallKind.TASK:
+            return self.task_calls.start(call, port)
+        state = call.params.get("requestState")
+        if state is not None and call.client.era is Era.MODERN:
+            return self._go_on(call, port, state)
+        return self._start(call, port)
+
+    def _go_on(self, call: Call, port: Port, state: object) -> Run:
+        """A retry with answers: back to the run that is parked, or on to the backend with the state it gave."""
+        try:
+            kept = self.engine.opened(call, state if isinstance(state, str) else "")
+        except ValueError as error:
+            return self._refuse(call, port, f"Invalid requestState: {error}")
+        if not kept.run:
+            if kept.state is None:
+                del call.params["requestState"]
+            else:
+                call.params["requestState"] = kept.state
+            return self._start(call, port, kept.backend)
+        run = self.engine.lot.find(kept.run, call.principal)
+        if run is None:
+            text = "the call it belongs to is over or was lost with an earlier gateway; it was not repeated"
+            return self._refuse(call, port, f"Invalid requestState: {text}")
+        refused = run.resume(kept, call.params.get("inputResponses"), port)
+        if refused:
+            return self._refuse(call, port, f"Invalid retry: {refused}")
+        self.engine.tasks.may_become(run)
+        return run
+
+    def _refuse(self, call: Call, port: Port, text: str) -> Run:
+        failed = Failed(FailureKind.INVALID, INVALID_PARAMS, text)
+        return self.engine.start(call, Plan(None, failed, (Reason("identity", text),)), port, None)
+
+    def _start(self, call: Call, port: Port, only: str | None = None) -> Run:
         generation = self.generation
         decided = self.plan(call)
-        if call.method == "resources/unsubscribe" and self._still_wanted(call):
-            decided = Plan(None, Completed(b"{}", Era.LEGACY), (*decided.reasons, _OTHERS_LISTEN))
-        if generation.waiting and not _certain(decided, call):
-            run = self.engine.start_late(call, port, self._plan_when_known)
-        else:
-            supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
-            run = self.engine.start(call, decided, port, supervisor)
         if call.kind is CallKind.SUBSCRIPTION and call.client.session is not None:
-            self._after(run, call, call.client.session)
-        return run
+            return self.engine.start_late(call, port, self._subscribed)
+        if generation.waiting and not _certain(decided, call):
+            return self.engine.start_late(call, port, self._plan_when_known)
+        if only is not None and decided.target is not None and decided.target.backend != only:
+            return self._refuse(call, port, "Invalid requestState: the tool belongs to another server by now")
+        supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
+        return self.engine.start(call, decided, port, supervisor)
 
     def watch(self, view: View, session: str | None, hear: Callable[[ClientEvent], None]) -> Callable[[], None]:
         """Hear what changes."""
         return self.announcements.watch(view, session, hear)
+
+    def follow_tasks(
+        self, view: View, client: ClientFace, tasks: Sequence[str], hear: Callable[[ClientEvent], None]
+    ) -> tuple[list[str], Callable[[], None]]:
+        """Hear how tasks go on."""
+        return self.task_news.follow(view.principal, client, tasks, hear)
 
     def session_opened(self, client: ClientFace, view: View, port: Port) -> None:
         """A legacy client is there: offers in its era are worth having."""
@@ -134,8 +194,8 @@ class Gateway:
     def session_closed(self, session: str) -> None:
         """A legacy client is gone."""
         self._ports.pop(session, None)
-        for uri in self.announcements.session_gone(session):
-            self._withdraw(uri)
+        self.subscriptions.session_gone(session)
+        self.engine.tasks.session_gone(session)
         for supervisor in self.generation.supervisors.values():
             supervisor.client_gone(session)
 
@@ -163,17 +223,14 @@ class Gateway:
         """Remember a verdict on disk."""
         self._save(self._store.save_era(self._fingerprint(supervisor.spec), era, works))
 
-    def heard(self, supervisor: Supervised, client: str | None, event: SessionEvent) -> None:
+    def heard(self, supervisor: Supervised, key: LifeKey, event: SessionEvent) -> None:
         """A backend session spoke outside of any call."""
         if isinstance(event, ResourceUpdated):
-            catalog = self.generation.catalog(Era.LEGACY if client is not None else Era.MODERN, None)
-            uri = event.params.get("uri")
-            if isinstance(uri, str):
-                public = catalog.public_resource(supervisor.spec.name, uri)
-                event = ResourceUpdated({**event.params, "uri": public})
-            self.announcements.resource_updated(event, client)
-        elif client is not None:
-            self.announcements.to_session(client, event)
+            self.subscriptions.heard(supervisor.spec.name, key, event)
+        elif isinstance(event, TaskChanged):
+            self.task_news.heard(supervisor.spec.name, event.params)
+        elif key.client is not None:
+            self.announcements.to_session(key.client, event)
 
     async def asked(self, client: str, question: Question) -> Answer:
         """Put a question to a client outside of any of its calls."""
@@ -189,6 +246,13 @@ class Gateway:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    def _for_the_way(self, call: Call, target: Target, outcome: Outcome) -> Outcome:
+        catalog = self.generation.catalog(call.client.era, call.profile)
+        return self.links.for_the_way(catalog, call, target, outcome)
+
+    def _supervisor(self, name: str) -> Supervisor | None:
+        return self.generation.supervisors.get(name)
+
     def _refresh(self, generation: Generation) -> None:
         """A client looks at the catalog: look anew, behind its answer, at backends that are only remembered."""
         generation.stale = False
@@ -201,9 +265,9 @@ class Gateway:
             if supervisor.record.stale:
                 self._save(one(supervisor))
 
-    async def _known(self) -> Generation:
+    async def _known(self, at_most: float = math.inf) -> Generation:
         generation = self.generation
-        await generation.wait_known(generation.snapshot.list_wait, self.engine.clock())
+        await generation.wait_known(min(generation.snapshot.list_wait, at_most), self.engine.clock())
         return generation
 
     async def _plan_when_known(self, call: Call) -> tuple[Plan, Supervisor | None]:
@@ -216,35 +280,23 @@ class Gateway:
                 target = decided.target
                 return decided, self.generation.supervisors[target.backend] if target is not None else None
 
-    def _withdraw(self, uri: str) -> None:
-        """Nobody hears of a resource any more: end its subscription on the shared sessions that are open."""
-        found = self.generation.catalog(Era.LEGACY, None).resource(uri)
-        supervisor = self.generation.supervisors.get(found[0]) if found is not None else None
-        if found is None or supervisor is None:
-            return
-        for era in Era:
-            session = supervisor.open_session(era, None)
-            if session is not None:
-                request = Invocation("", "resources/unsubscribe", {"uri": found[1]}, {}, plain_client(era))
-                self._save(session.invoke(request, Nobody()))
-
-    def _still_wanted(self, call: Call) -> bool:
-        """Whether somebody else hears of this resource through the session that both share."""
-        session = call.client.session
-        shared = session is not None and own_session(call.client) is None
-        return shared and self.announcements.others_want(session or "", call.name)
-
-    def _after(self, run: Run, call: Call, session: str) -> None:
-        """Note a subscription once the backend has agreed to it."""
-
-        async def note() -> None:
-            if isinstance(await run.outcome(), Completed):
-                if call.method == "resources/subscribe":
-                    self.announcements.subscribe(session, call.name)
-                else:
-                    self.announcements.unsubscribe(session, call.name)
-
-        self._save(note())
+    async def _subscribed(self, call: Call) -> tuple[Plan, Supervisor | None]:
+        """Carry out a subscription or its end, together with those of other clients; the outcome is the plan."""
+        decided = self.plan(call)
+        if decided.target is None and self.generation.waiting:
+            decided, _ = await self._plan_when_known(call)
+        target = decided.target
+        if target is None:
+            return decided, None
+        supervisor = self.generation.supervisors[target.backend]
+        work = self.subscriptions.carry_out(supervisor, call.client, call.method, target.name, call.name)
+        try:
+            outcome = await asyncio.wait_for(work, target.timeout)
+        except TimeoutError:
+            text = f"server '{target.backend}' gave no answer within {target.timeout:g} s"
+            outcome = Failed(FailureKind.TIMEOUT, REQUEST_TIMEOUT, text)
+        reason = Reason("route", outcome.message) if isinstance(outcome, Failed) else _SHARED
+        return Plan(None, outcome, (*decided.reasons, reason)), None
 
     def _save(self, work: Any) -> None:
         task: asyncio.Task[None] = self.engine.loop.create_task(work)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mcp_orchestrator.core.translate.questions import declined
+from mcp_orchestrator.core.wire.levels import is_louder, most_verbose
 from mcp_orchestrator.core.wire.versions import LATEST_LEGACY, LATEST_MODERN
 from mcp_orchestrator.model.call import ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
@@ -40,8 +41,9 @@ class LifeState(enum.StrEnum):
 class Life:
     """A session with its owner task. `opened` is done once the session is open, or carries the BackendError.
 
-    `useful` says that it has answered a call: a session that ends after that was no failed start. `gone` is set when
-    nobody can use it any more.
+    `log_level` is what a legacy session was last told, `wanted_levels` what the calls that use it want to hear; `holds`
+    counts what keeps it from being stopped for idleness; `useful` says that it has answered a call: a session that ends
+    after that was no failed start; `gone` is set when nobody can use it any more, however it ended.
     """
 
     key: LifeKey
@@ -52,6 +54,8 @@ class Life:
     last_used: float = 0.0
     born: float = 0.0
     log_level: str | None = None
+    wanted_levels: list[str] = field(default_factory=list)
+    holds: int = 0
     useful: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -61,20 +65,45 @@ class Life:
         return self.opened.result() if self.state is LifeState.OPEN else None
 
 
+class Hold:
+    """Keeps a session from being stopped because nobody uses it; it may still end. `over` is set when it does."""
+
+    __slots__ = ("_life", "over", "session")
+
+    def __init__(self, life: Life, session: Session) -> None:
+        self._life: Life | None = life
+        life.holds += 1
+        self.over = life.gone
+        self.session = session
+
+    def release(self) -> None:
+        """Hold it no longer; idempotent."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.holds -= 1
+
+
 class Lease:
     """The right to use a session for one run; give it back with `release` exactly once."""
 
-    __slots__ = ("_clock", "_life", "_released", "session")
+    __slots__ = ("_clock", "_level", "_life", "_released", "session")
 
     def __init__(self, life: Life, session: Session, clock: Callable[[], float], released: Callable[[], None]) -> None:
         self._life = life
         self._released = released
         self._clock = clock
+        self._level: str | None = None
         self.session = session
+
+    def hold(self) -> Hold:
+        """Keep the session beyond this run, without counting as a user of it."""
+        return Hold(self._life, self.session)
 
     def release(self, *, useful: bool = False) -> None:
         """Give the session back; `useful` when it has answered."""
         self._life.useful |= useful
+        if self._level is not None:
+            self._life.wanted_levels.remove(self._level)
         self._life.users -= 1
         self._life.last_used = self._clock()
         if not self._life.users:
@@ -88,10 +117,30 @@ class Lease:
             return False
         return True
 
-    async def at_level(self, level: str | None, apply: Callable[[Session, str], Awaitable[bool]]) -> None:
-        """Make a legacy session log at `level` (once per change); `apply` sends the request."""
-        if level is not None and level != self._life.log_level and await apply(self.session, level):
-            self._life.log_level = level
+    async def at_level(self, level: str | None, apply: Callable[[Session, str], Awaitable[None]]) -> None:
+        """Have a legacy session say at least what this run wants to hear; `apply` sends the request.
+
+        The level is one for the whole session: the most verbose that any call on it wants. It is lowered only by a
+        call that is alone. What the others did not want to hear is taken out on their way back.
+        """
+        if level is None:
+            return
+        life = self._life
+        if self._level is not None:
+            life.wanted_levels.remove(self._level)
+        self._level = level
+        life.wanted_levels.append(level)
+        needed = most_verbose(life.wanted_levels) or level
+        alone = len(life.wanted_levels) == 1
+        if is_louder(needed, life.log_level) or (alone and needed != life.log_level):
+            # Noted before it is said, so that calls that begin meanwhile do not say it again. A server that refuses is
+            # not asked again for the same level.
+            life.log_level = needed
+            try:
+                await apply(self.session, needed)
+            except asyncio.CancelledError:
+                life.log_level = None  # nobody knows whether it was taken
+                raise
 
 
 async def live(
@@ -214,9 +263,10 @@ async def _until_over(life: Life, session: Session, clock: Callable[[], float], 
                 return closed.result() or "the session ended"
             if stopped in done:
                 return ""
-            if life.users == 0 and idle_stop is not None and clock() - life.last_used >= idle_stop:
+            kept = life.users or life.holds
+            if not kept and idle_stop is not None and clock() - life.last_used >= idle_stop:
                 return ""
-            if life.users:
+            if kept:
                 life.last_used = clock()
     finally:
         closed.cancel()

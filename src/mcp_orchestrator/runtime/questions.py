@@ -1,48 +1,102 @@
-"""Rounds of questions: a modern backend asks a legacy client through us, in place, until it has what it needs."""
+"""Rounds of questions: a modern backend asks through us whoever cannot carry its questions, until it has enough."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mcp_orchestrator.core.translate.questions import asked
-from mcp_orchestrator.model.call import Era, Invocation
+from mcp_orchestrator.core.bonds import CARRIED
+from mcp_orchestrator.core.translate.questions import asked, may_ask, may_ask_back
+from mcp_orchestrator.model.call import ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Question
-from mcp_orchestrator.model.errors import INTERNAL_ERROR
+from mcp_orchestrator.model.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, URL_ELICITATION_REQUIRED
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.plugin_api import Session, Talk
 
 MAX_ROUNDS: Final = 10
+PAUSE: Final = 0.1
+"""Seconds before a server that asks nothing but wants to be called again is; doubled with every further time."""
+
+MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""Requests that may be answered with questions (MCP 2026-07-28 basic/patterns/mrtr, supported requests)."""
 
 
-async def rounds(talk: Talk, session: Session, invocation: Invocation) -> Outcome:
-    """Invoke; where a modern backend answers a legacy client's call with questions, ask them and go on.
+async def rounds(
+    talk: Talk,
+    session: Session,
+    invocation: Invocation,
+    client: ClientFace | None = None,
+    *,
+    ours: Callable[[], bool] = lambda: False,
+    first: Outcome | None = None,
+) -> Outcome:
+    """Invoke; where a modern backend answers with questions that the client cannot carry itself, put them and go on.
 
-    A modern client carries the questions itself: its result passes through untouched.
+    A modern client carries what it declared: such a result passes through untouched. `client` is whoever may carry
+    questions, where that is not the client as the backend sees it; with `ours` they are ours to put by now, for the
+    call has become a task. `first` is what the first invocation gave, if it was made already.
     """
-    outcome = await session.invoke(invocation, talk)
-    if invocation.client.era is Era.MODERN or session.era is Era.LEGACY:
-        return outcome
-    for _ in range(MAX_ROUNDS):
-        needed = asked(outcome.result) if isinstance(outcome, Completed) else None
-        if needed is None:
+    client = client or invocation.client
+    modern = client.era is Era.MODERN
+    if modern and session.era is Era.LEGACY and "inputResponses" in invocation.params:
+        # Whoever answers without the state is not the call that asked: beginning it anew could double its effects.
+        text = "inputResponses came without the requestState of the questions that they answer"
+        return Failed(FailureKind.INVALID, INVALID_PARAMS, text)
+    outcome = first or await session.invoke(invocation, talk)
+    if session.era is Era.LEGACY:
+        return await _after_urls(outcome, talk, session, invocation) if modern else outcome
+    for round_ in range(MAX_ROUNDS):
+        needed = asked(outcome.result) if isinstance(outcome, Completed) and may_ask_back(outcome) else None
+        if needed is None or (modern and not ours() and _carries(client, needed[0], invocation.method)):
             return outcome
-        questions, state = needed
-        answers = await asyncio.gather(*(talk.ask(question) for question in questions.values()))
-        refused = [answer for answer in answers if answer.result is None]
-        if refused:
-            text = f"the client answered a question of the server with an error: {refused[0].message}"
-            return Failed(FailureKind.BACKEND_ERROR, refused[0].code or INTERNAL_ERROR, text)
-        responses = {key: answer.result for key, answer in zip(questions, answers, strict=True)}
-        params: dict[str, Any] = {**invocation.params, "inputResponses": responses}
-        if state is not None:
-            params["requestState"] = state
+        answered = await _answers(talk, needed[0], round_)
+        if isinstance(answered, Failed):
+            return answered
+        params = {key: value for key, value in invocation.params.items() if key not in CARRIED}
+        if answered:
+            params["inputResponses"] = answered
+        if needed[1] is not None:
+            params["requestState"] = needed[1]
         outcome = await session.invoke(dataclasses.replace(invocation, params=params), talk)
         if isinstance(outcome, Failed):  # the rounds before may have had effects
             return dataclasses.replace(outcome, retryable=False)
     text = f"the server asked for input more than {MAX_ROUNDS} times"
     return Failed(FailureKind.BAD_ANSWER, INTERNAL_ERROR, text)
+
+
+def _carries(client: ClientFace, questions: Mapping[str, Question], method: str) -> bool:
+    """Whether a modern client may be given these questions as the result of its request."""
+    return method in MAY_ASK and all(may_ask(client, question) for question in questions.values())
+
+
+async def _answers(talk: Talk, questions: Mapping[str, Question], round_: int) -> dict[str, Any] | Failed:
+    """The responses to the questions of one round, by key; a refusal of one ends the call."""
+    if not questions:
+        await asyncio.sleep(PAUSE * 2**round_)
+    answers = await asyncio.gather(*(talk.ask(question) for question in questions.values()))
+    refused = [answer for answer in answers if answer.result is None]
+    if refused:
+        text = f"a question of the server was answered with an error: {refused[0].message}"
+        return Failed(FailureKind.BACKEND_ERROR, refused[0].code or INTERNAL_ERROR, text)
+    return {key: answer.result for key, answer in zip(questions, answers, strict=True)}
+
+
+async def _after_urls(outcome: Outcome, talk: Talk, session: Session, invocation: Invocation) -> Outcome:
+    """A legacy server that wants addresses visited first (-32042): a modern client is asked to, then it is called again.
+
+    The server has said that it did nothing yet. MCP 2025-11-25 client/elicitation (URL elicitation required); modern
+    servers must not send that error.
+    """
+    if not isinstance(outcome, Failed) or outcome.code != URL_ELICITATION_REQUIRED:
+        return outcome
+    wanted = outcome.data.get("elicitations") if isinstance(outcome.data, dict) else None
+    questions = [Question("elicitation/create", dict(one)) for one in wanted or () if isinstance(one, dict)]
+    answers = await asyncio.gather(*(talk.ask(question) for question in questions))
+    if not questions or any((answer.result or {}).get("action") != "accept" for answer in answers):
+        return Failed(FailureKind.BACKEND_ERROR, INVALID_REQUEST, outcome.message, outcome.data)
+    return await session.invoke(invocation, talk)
 
 
 def with_elicitation_id(question: Question, minted: str) -> Question:

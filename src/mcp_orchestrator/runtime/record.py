@@ -12,6 +12,7 @@ from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import SessionEvent
+from mcp_orchestrator.runtime.lives import LifeKey
 
 
 class State(enum.StrEnum):
@@ -44,8 +45,8 @@ class Hooks(Protocol):
         """A verdict worth remembering."""
         ...
 
-    def heard(self, supervisor: Supervised, client: str | None, event: SessionEvent) -> None:
-        """A session said something outside of any call."""
+    def heard(self, supervisor: Supervised, key: LifeKey, event: SessionEvent) -> None:
+        """A session said something outside of any call; `key` tells whose session it is, and its era."""
         ...
 
     async def asked(self, client: str, question: Question) -> Answer:
@@ -73,3 +74,8 @@ class Record:
     settled: bool = False
     stale: bool = False
     started_at: float | None = None
+
+    def abilities(self, era: Era) -> Mapping[str, Any]:
+        """What the backend declared in an era; nothing when nobody has seen it there."""
+        known = self.offers.get(era)
+        return known.capabilities if known is not None else {}

@@ -3,75 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, assert_never
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from mcp_orchestrator.core.translate.questions import declined
-from mcp_orchestrator.model.call import Call, CallKind, Era, Invocation
+from mcp_orchestrator.core.bonds import Kept
+from mcp_orchestrator.core.eras import answerable
+from mcp_orchestrator.core.own_names import own_params
+from mcp_orchestrator.core.translate.questions import (
+    ELICITATION_COMPLETE,
+    asked,
+    declined,
+    may_ask,
+    may_ask_back,
+    with_state,
+)
+from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
-from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, REQUEST_TIMEOUT, BackendError
-from mcp_orchestrator.model.event import Event, EventKind
-from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
+from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, BackendError
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Plan, Target
-from mcp_orchestrator.plugin_api import JournalSink, Port, Session
+from mcp_orchestrator.plugin_api import Port, Session
+from mcp_orchestrator.runtime import run_events as events
+from mcp_orchestrator.runtime.asking import Asking, Detached
 from mcp_orchestrator.runtime.lives import Lease
-from mcp_orchestrator.runtime.questions import rounds, with_elicitation_id
+from mcp_orchestrator.runtime.questions import with_elicitation_id
 from mcp_orchestrator.runtime.supervisor import Supervisor
+from mcp_orchestrator.runtime.surroundings import Surroundings
+from mcp_orchestrator.runtime.task_bridge import carried, finished, plain_road, says_nothing_special
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.task_run import TaskFace
+    from mcp_orchestrator.runtime.tasks import Tasks
 
 MOST_TIMEOUTS: Final = 10
 """Progress and log messages of a call begin its time limit anew; after ten times the limit it ends all the same
 (MCP 2025-11-25 basic/lifecycle, timeouts)."""
 
 
-class Surroundings(Protocol):
-    """What a run needs of the engine it lives in."""
+BREATH: Final = 0.025
+"""Seconds between the last progress of a call and its result. Clients on the TypeScript SDK take a progress message that
+they read together with the result for one of an unknown call (Qwen Code 0.24.4 drops the server then, 2026-11-22)."""
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop."""
-        ...
 
-    @property
-    def journal(self) -> JournalSink:
-        """Where events go."""
-        ...
-
-    @property
-    def keep(self) -> bool:
-        """Whether events of runs are made."""
-        ...
-
-    trouble: bool
-    """Whether the last record could not be kept."""
-
-    @property
-    def log(self) -> Any:
-        """The log of the program."""
-        ...
-
-    def clock(self) -> float:
-        """Monotonic seconds."""
-        ...
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        ...
-
-    def record(self, kind: EventKind, run: str | None, data: Mapping[str, Any]) -> None:
-        """Queue an event."""
-        ...
-
-    def digest(self, arguments: Any) -> str:
-        """SHA-256 (hex) of arguments."""
-        ...
+ASKABLE: Final = frozenset({CallKind.TOOL, CallKind.PROMPT, CallKind.RESOURCE})
+"""Kinds of request that may be answered with questions (MCP 2026-07-28 basic/index, input required)."""
 
 
 class Run:
     """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
 
     __slots__ = (
-        "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_sent", "_started", "_task", "_timed_out", "_timer", "_waiters",
-        "call", "id", "plan", "port", "trace",
+        "_asked", "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_sent", "_shown", "_started", "_task", "_timed_out", "_timer", "_told", "_waiters", "_waiting",
+        "call", "face", "id", "plan", "port", "taken", "trace", "when_over",
     )  # fmt: skip
 
     def __init__(self, run_id: str, call: Call, plan: Plan, port: Port, engine: Surroundings) -> None:
@@ -87,14 +73,24 @@ class Run:
         self._cancelled = ""
         self._timed_out = False
         self._heard = 0.0
-        self._asking = 0
         self._sent = False
+        self._told = 0.0
+        self._waiting = 0
+        self._asked = 0
+        self.taken = False
+        self._asking: Asking | None = None
+        self._shown: Outcome | None = None
+        self.face: TaskFace | None = None
+        self.when_over: Callable[[], None] | None = None
         self._started = engine.clock()
 
     # -- for the listener -----------------------------------------------------------------------------------------
 
     async def outcome(self) -> Outcome:
         """Wait for the end; cancelling the waiter leaves the run alone."""
+        if self._shown is not None:
+            shown, self._shown = self._shown, None
+            return shown
         if self._outcome is None:
             # A future of its own for each waiter: shielding one that all share costs five times as much.
             waiter: asyncio.Future[Outcome] = self._engine.loop.create_future()
@@ -108,18 +104,42 @@ class Run:
             self._cancelled = reason or "cancelled"
             self._task.cancel()
 
+    @property
+    def tasks(self) -> Tasks:
+        """The tasks of the gateway."""
+        return self._engine.tasks
+
+    @property
+    def ended(self) -> Outcome | None:
+        """How it ended, if it has."""
+        return self._outcome
+
+    def hand_over(self, port: Port, shown: Outcome, *, ahead: bool) -> bool:
+        """Answer whoever waits (or, with `ahead`, will) with `shown`, and speak through `port` from now on.
+
+        False when there is nobody to answer, or the client has questions to answer first.
+        """
+        if self._outcome is not None or self._asking or not (self._waiters or ahead):
+            return False
+        self.port = port
+        self._shown = None if self._waiters else shown
+        self._wake(shown)
+        return True
+
     # -- for the backend session ----------------------------------------------------------------------------------
 
     def progress(self, params: Mapping[str, Any]) -> None:
         """Pass on progress; the port puts the client's token on. It also counts as a sign of life."""
         self._heard = self._engine.loop.time()
         if self.call.wants_progress and self._outcome is None:
+            self._told = self._heard
             self.port.notify("notifications/progress", params)
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Pass on any other notification of this run; a sign of life as well."""
         self._heard = self._engine.loop.time()
-        if self._outcome is None:
+        told = method != ELICITATION_COMPLETE or self.call.client.era is Era.LEGACY  # the modern era has no such word
+        if self._outcome is None and told:
             self.port.notify(method, params)
 
     def let_go(self, after: float) -> None:
@@ -128,20 +148,60 @@ class Run:
             self.port.let_go(after)
 
     async def ask(self, question: Question) -> Answer:
-        """Put a question to the client; declined in well-formed fashion when it cannot be asked."""
-        question = with_elicitation_id(question, self.id)
-        self._engine.record(EventKind.QUESTION_ASKED, self.id, {"method": question.method})
-        self._asking += 1  # the time that people take is not the backend's
-        try:
-            answer = await self.port.ask(question)
-        finally:
-            self._asking -= 1
-            self._heard = self._engine.loop.time()
-        by = "client"
-        if answer is None:
-            answer, by = declined(question), "gateway"
-        self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {"method": question.method, "by": by})
+        """Put a question to the first who can be asked; declined in well-formed fashion when nobody can."""
+        self._asked += 1
+        key = f"q{self._asked}"
+        question = with_elicitation_id(question, f"{self.id}-{key}")
+        asked = {"method": question.method, "question": key}
+        self._engine.record(EventKind.QUESTION_ASKED, self.id, asked)
+        with self.unhurried():
+            answer = await self._first_mouth(key, question) or declined(question)
+        self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {**asked, "by": answer.by, **events.answered(answer)})
         return answer
+
+    async def _first_mouth(self, key: str, question: Question) -> Answer | None:
+        answer = None
+        if self._engine.asks_client:
+            answer = await self.port.ask(question) or await self._ask_by_result(key, question)
+        if answer is None and self._engine.desk is not None:
+            answer = await self._engine.desk.ask(self.id, key, question)
+        return answer
+
+    async def _ask_by_result(self, key: str, question: Question) -> Answer | None:
+        """Ask a modern client: the question becomes the result of its request, and the run waits for it to come back."""
+        call = self.call
+        if call.client.era is Era.LEGACY or call.kind not in ASKABLE or not may_ask(call.client, question):
+            return None
+        if self._asking is None:
+            if not self._engine.parks(self):
+                return None
+            self._asking = Asking(self._engine.question_expiry, self._show_questions)
+        return await self._asking.ask(key, question)
+
+    def _show_questions(self) -> None:
+        """Give whoever waits for the run the questions that are open now."""
+        asking = self._asking
+        if asking is None or not asking or not self._waiters or self._outcome is not None:
+            return
+        now, call = self._engine.now(), self.call
+        state = lambda number: self._engine.sealed(call, Kept(now, run=self.id, round=number))  # noqa: E731 - one line
+        self.port = Detached()
+        self._wake(Completed(asking.shown(state), Era.MODERN))
+
+    def resume(self, kept: Kept, responses: Any, port: Port) -> str:
+        """The client is back: attach it and hand on its answers; returns "" or why that is refused."""
+        asking = self._asking
+        if asking is None or kept.round != asking.round:
+            return "it was used already"
+        if responses is not None and not isinstance(responses, Mapping):
+            return "inputResponses must be an object"
+        wrong = asking.take(responses or {})
+        if wrong:
+            return wrong
+        asking.round += 1
+        self.port = port
+        self._engine.loop.call_soon(self._show_questions)  # what is still open is asked again
+        return ""
 
     # -- for the engine -------------------------------------------------------------------------------------------
 
@@ -152,7 +212,7 @@ class Run:
     async def carry_out(self, supervisor: Supervisor, target: Target) -> None:
         """The whole of it: never raises, always ends with an outcome that is in the journal before anyone sees it."""
         if self._engine.keep:
-            self._engine.journal.record(self._opening_event(target))
+            self._engine.journal.record(events.opening(self, target, self._engine))
         try:
             outcome = await self._unrecordable() or await self._within(supervisor, target)
         except asyncio.CancelledError:
@@ -181,9 +241,20 @@ class Run:
     def _settle(self, outcome: Outcome) -> None:
         if self._outcome is None:
             self._outcome = outcome
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(outcome)
+            self.taken = any(not waiter.done() for waiter in self._waiters)
+            early = self._told + BREATH - self._engine.loop.time() if self._told else 0.0
+            if early > 0:
+                self._engine.loop.call_later(early, self._wake, outcome)
+            else:
+                self._wake(outcome)
+            if self.when_over is not None:
+                self.when_over()
+
+    def _wake(self, outcome: Outcome) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
 
     async def finish(self, outcome: Outcome, redact: Callable[[str], str] = str) -> None:
         """Record the end, wait until the record is kept, then let the listener see it.
@@ -195,7 +266,7 @@ class Run:
         if not self._engine.keep:
             self._settle(outcome)
             return
-        journal.record(self._closing_event(outcome, redact))
+        journal.record(events.closing(self, outcome, self._engine, self._started, redact))
         try:
             await journal.commit()
         except asyncio.CancelledError:
@@ -209,40 +280,66 @@ class Run:
         self._settle(outcome)
 
     async def _within(self, supervisor: Supervisor, target: Target) -> Outcome:
+        client = self.call.client if self._engine.desk is None else answerable(self.call.client)
         # A timer of our own: asyncio.timeout does the same and costs four times as much.
         loop = self._engine.loop
         self._arm(target.timeout, loop.time() + MOST_TIMEOUTS * target.timeout, loop.time())
         try:
-            lease, outcome = await self._invoked(supervisor, target)
+            lease, outcome = await self._invoked(supervisor, target, client)
             if _never_sent(outcome) and await lease.ended():
                 # The session had ended before it took the call: another one may.
-                _, outcome = await self._invoked(supervisor, target)
+                _, outcome = await self._invoked(supervisor, target, client)
         except BackendError as error:
             return error.as_failed()
         except asyncio.CancelledError:
             if not self._timed_out or self._cancelled:
                 raise
             if self._sent:
-                supervisor.suspect(self.call.client)
-            return _timed_out(target, sent=self._sent)
+                supervisor.suspect(client)
+            return events.timed_out(target, sent=self._sent)
         else:
             return outcome
         finally:
             self._timer.cancel()
 
-    async def _invoked(self, supervisor: Supervisor, target: Target) -> tuple[Lease, Outcome]:
+    async def _invoked(self, supervisor: Supervisor, target: Target, client: ClientFace) -> tuple[Lease, Outcome]:
         self._sent = False
-        lease = await supervisor.lease(self.call.client)
+        lease = await supervisor.lease(client, self.call.principal.id)
         useful = False
         try:
             if self.call.log_level is not None and lease.session.era is Era.LEGACY:
                 await lease.at_level(self.call.log_level, self._set_level)
             self._sent = True
-            outcome = await rounds(self, lease.session, self._invocation(target, lease.session))
+            invocation = self._invocation(target, lease.session, client)
+            session = lease.session
+            if plain_road(self.call, session.era):
+                outcome = await session.invoke(invocation, self)
+                if isinstance(outcome, Completed) and says_nothing_special(outcome.result):
+                    useful = True
+                    return lease, outcome
+                outcome = await finished(self, self._carrier(), session, invocation, outcome)
+            else:
+                abilities = supervisor.record.abilities(session.era)
+                carrier = self._carrier()
+                outcome = await carried(self, session, invocation, target, carrier=carrier, abilities=abilities)
             useful = isinstance(outcome, Completed)
+            outcome = self._for_the_way(outcome, target)
+            outcome = self.tasks.passed_on(self, lease, supervisor.spec.transport, target, outcome)
         finally:
             lease.release(useful=useful)
         return lease, outcome
+
+    def _for_the_way(self, outcome: Outcome, target: Target) -> Outcome:
+        """Public URIs; and a modern backend's own questions: its state is sealed into ours before a client carries it."""
+        outcome = self._engine.for_the_way(self.call, target, outcome)
+        if self.call.client.era is Era.LEGACY or not isinstance(outcome, Completed) or not may_ask_back(outcome):
+            return outcome
+        found = asked(outcome.result)
+        if found is None:
+            return outcome
+        state = found[1] if isinstance(found[1], str) else None
+        sealed = self._engine.sealed(self.call, Kept(self._engine.now(), target.backend, state))
+        return Completed(with_state(outcome.result, sealed), Era.MODERN)
 
     def _arm(self, timeout: float, last: float, since: float) -> None:
         self._timer = self._engine.loop.call_at(min(since + timeout, last), self._expire, timeout, last, since)
@@ -253,7 +350,7 @@ class Run:
         While a person is being asked the clock stands still: questions expire by themselves.
         """
         now = self._engine.loop.time()
-        if self._asking:
+        if self._waiting:
             self._arm(timeout, last + timeout, now)
         elif self._heard > since and now < last:
             self._arm(timeout, last, self._heard)
@@ -261,83 +358,42 @@ class Run:
             self._timed_out = True
             self._task.cancel()
 
-    def _invocation(self, target: Target, session: Session) -> Invocation:
+    @contextlib.contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Let the time limit stand still: people take their time, or somebody else watches over what is awaited."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._heard = self._engine.loop.time()
+
+    def _carrier(self) -> ClientFace:
+        """The client as one to whom questions may be carried: without any abilities when it is not to be asked."""
+        client = self.call.client
+        return client if self._engine.asks_client else replace(client, capabilities={})
+
+    def _invocation(self, target: Target, session: Session, client: ClientFace) -> Invocation:
         call = self.call
-        params = call.params
-        if target.name != call.name:
-            params = _renamed(call, target)
         return Invocation(
             run=self.id,
             method=call.method,
-            params=params,
+            params=own_params(call.params, call, target) if target.name != call.name else call.params,
             meta=call.meta,
-            client=call.client,
+            client=client,
             wants_progress=call.wants_progress,
             log_level=call.log_level,
             name_header=None if call.kind is CallKind.EXTENSION else target.name or None,
             headers=target.headers if session.era is Era.MODERN else None,
         )
 
-    async def _set_level(self, session: Session, level: str) -> bool:
+    async def _set_level(self, session: Session, level: str) -> None:
         request = Invocation(self.id, "logging/setLevel", {"level": level}, {}, self.call.client)
-        return isinstance(await session.invoke(request, self), Completed)
+        await session.invoke(request, self)
 
     def _cancelled_outcome(self) -> Outcome:
         return Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, f"cancelled: {self._cancelled or 'gateway stopping'}")
 
-    def _opening_event(self, target: Target) -> Event:
-        call = self.call
-        data = {
-            "method": call.method,
-            "name": call.name,
-            "backend": target.backend,
-            "target": target.name,
-            "principal": call.principal.id,
-            "client": (call.client.info or {}).get("name", ""),
-            "profile": call.profile,
-            "arguments": self._engine.digest(call.params.get("arguments")),
-            "trace": self.trace,
-            "reasons": self.plan.reasons,
-        }
-        return Event(EventKind.RUN_STARTED, self._engine.now(), self.id, data)
-
-    def _closing_event(self, outcome: Outcome, redact: Callable[[str], str]) -> Event:
-        ms = round((self._engine.clock() - self._started) * 1000, 2)
-        data: dict[str, Any] = {"status": "completed", "ms": ms}
-        match outcome:
-            case Completed():
-                data["bytes"] = len(outcome.result)
-            case Failed():
-                cancelled = outcome.kind is FailureKind.CANCELLED
-                data["status"] = "cancelled" if cancelled else "failed"
-                data |= {"kind": outcome.kind.value, "code": outcome.code, "text": redact(outcome.message)}
-            case ToolRefusal():
-                data |= {"status": "failed", "kind": outcome.kind.value, "text": outcome.text}
-            case never:
-                assert_never(never)
-        return Event(EventKind.RUN_ENDED, self._engine.now(), self.id, data)
-
-
-def _renamed(call: Call, target: Target) -> dict[str, Any]:
-    """The parameters with the backend's own name in the one place where this method has it."""
-    params, name = call.params, target.name
-    if call.kind is CallKind.COMPLETION:
-        key = "uri" if params["ref"].get("type") == "ref/resource" else "name"
-        return {**params, "ref": {**params["ref"], key: name}}
-    offer = target.offer
-    # A method that we do not know has no name of its own: it goes where one of its parameters names something listed.
-    own = (call.name,) if call.kind is not CallKind.EXTENSION else (offer.public, offer.dotted) if offer else ()
-    for key in ("name", "uri"):
-        if params.get(key) in own:
-            return {**params, key: name}
-    return params
-
 
 def _never_sent(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) and outcome.kind is FailureKind.UNAVAILABLE and outcome.retryable
-
-
-def _timed_out(target: Target, *, sent: bool) -> Failed:
-    known = "it may have had effects and was not repeated" if sent else "nothing was sent"
-    text = f"server '{target.backend}' gave no answer within {target.timeout:g} s; {known}"
-    return Failed(FailureKind.TIMEOUT, REQUEST_TIMEOUT, text, retryable=not sent)

@@ -18,6 +18,7 @@ class SessionTable:
         self._clock = clock
         self._current: dict[LifeKey, Life] = {}
         self._every: set[Life] = set()
+        self._named = 0
         self._released = asyncio.Event()
 
     def __iter__(self) -> Iterator[Life]:
@@ -28,6 +29,14 @@ class SessionTable:
         """The current session for a key, unless it is over."""
         life = self._current.get(key)
         return life if life is not None and life.state is not LifeState.OVER else None
+
+    def free_in(self, pool: str) -> str:
+        """The name of a session of a pool that nobody uses, else a new name."""
+        for life in self:
+            if life.key.client is not None and life.key.client.startswith(pool) and not life.users:
+                return life.key.client
+        self._named += 1
+        return f"{pool}{self._named}"
 
     def open_session(self, era: Era, client: str | None) -> Session | None:
         """The open session for a key, if there is one."""
@@ -84,7 +93,7 @@ class SessionTable:
         """Whether one more session may begin; the client session that was idle longest gives way if need be."""
         if len(self._current) < self._most:
             return True
-        idle = [life for life in self if life.key.client is not None and not life.users]
+        idle = [life for life in self if life.key.client is not None and not life.users and not life.holds]
         if idle:
             self.retire(min(idle, key=lambda life: life.last_used))
         return bool(idle)

@@ -8,13 +8,14 @@ call it belongs to (measured 2026-11-22: 40 to 57 % of questions went to the wro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.core.backoff import delay
-from mcp_orchestrator.core.eras import EraBook, own_session
+from mcp_orchestrator.core.eras import EraBook, abilities, own_session, pooled
 from mcp_orchestrator.core.redaction import redactor
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
@@ -31,6 +32,7 @@ ASKING: Final[Mapping[str, Any]] = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"tools": {}},
     "roots": {"listChanged": True},
+    "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}},
 }
 """Declared on shared legacy sessions, so that servers list everything they have; questions there are declined."""
 
@@ -38,6 +40,9 @@ STDERR_LINES: Final = 200
 PING_SECONDS: Final = 10.0
 STABLE_AFTER: Final = 30.0
 """Seconds after which a session that ends is not counted as a failure of its start."""
+
+ONE_STREAM: Final = frozenset({TransportKind.STDIO, TransportKind.SSE})
+"""Transports on which a question of a legacy server does not say which call it belongs to."""
 
 _ERA_VERDICTS: Final = frozenset({FailureKind.BAD_ANSWER, FailureKind.BACKEND_ERROR})
 
@@ -127,7 +132,7 @@ class Supervisor:
 
     # -- leases ---------------------------------------------------------------------------------------------------
 
-    async def lease(self, client: ClientFace | None) -> Lease:
+    async def lease(self, client: ClientFace | None, principal: str = "") -> Lease:
         """A session for a run of this client, opened if need be, in the client's own era where the backend has it.
 
         Raises:
@@ -140,21 +145,26 @@ class Supervisor:
             first.release()
         era = self.eras.choose(client.era if client is not None else None)
         try:
-            return await self._lease_in(era, client)
+            return await self._lease_in(era, client, principal)
         except BackendError:
             # The other era stands in when this one has just proved not to work.
             if self.eras.may(era) or not self.eras.may(era.other):
                 raise
-            return await self._lease_in(era.other, client)
+            return await self._lease_in(era.other, client, principal)
 
-    async def _lease_in(self, era: Era, client: ClientFace | None) -> Lease:
-        key = LifeKey(era, own_session(client) if era is Era.LEGACY else None)
+    async def _lease_in(self, era: Era, client: ClientFace | None, principal: str = "") -> Lease:
+        pool = pooled(client, principal) if era is Era.LEGACY and self.spec.transport in ONE_STREAM else None
+        if pool is not None:
+            key = LifeKey(era, self._table.free_in(pool))
+        else:
+            key = LifeKey(era, own_session(client) if era is Era.LEGACY else None)
         life = self._table.get(key)
         while life is None:
             if self._stopping or self._table.makes_room():
                 life = self._begin(key, client)
             else:  # every session is in use: wait for one, as long as the call's own time limit allows
                 await self._table.release()
+                key = key if pool is None else LifeKey(era, self._table.free_in(pool))
                 life = self._table.get(key)
         life.users += 1
         session = life.session
@@ -219,9 +229,9 @@ class Supervisor:
         own = key.client is not None and client is not None
         return Opening(
             era=key.era,
-            capabilities=client.capabilities if own and client is not None else ASKING,
+            capabilities=abilities(client) if own and client is not None else ASKING,
             client_info=(client.info if own and client is not None else None) or self._client_info,
-            version=client.version if own and client is not None else None,
+            version=client.version if own and client is not None and client.era is Era.LEGACY else None,
             exclusive=own,
             on_event=lambda event: self._on_event(life, event),
             on_stderr=self.stderr.append,
@@ -298,7 +308,7 @@ class Supervisor:
 
     def _on_event(self, life: Life, event: SessionEvent) -> None:
         if not isinstance(event, ListChanged):
-            self._hooks.heard(self, life.key.client, event)
+            self._hooks.heard(self, life.key, event)
         elif life.session is not None:
             self._announced.add(event.kind)
             self._look.at(life.session)
@@ -359,11 +369,8 @@ class Supervisor:
             self._spawn(self._open_quietly(era))
 
     async def _open_quietly(self, era: Era) -> None:
-        try:
-            lease = await self._lease_in(era, None)
-        except BackendError:
-            return
-        lease.release()
+        with contextlib.suppress(BackendError):
+            (await self._lease_in(era, None)).release()
 
     async def _first_look(self) -> None:
         try:
@@ -381,12 +388,9 @@ class Supervisor:
             await asyncio.sleep(max(0.0, self.record.retry_at - self._clock()))
             if self.spec.start is not StartPolicy.EAGER and self.record.offers:
                 return  # somebody's call has opened it meanwhile
-            try:
-                lease = await self.lease(None)
-            except BackendError:
-                continue
-            lease.release()
-            return
+            with contextlib.suppress(BackendError):
+                (await self.lease(None)).release()
+                return
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

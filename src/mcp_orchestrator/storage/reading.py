@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from mcp_orchestrator.storage.connecting import open_reader
 from mcp_orchestrator.storage.trouble import explain
 
 RUNNING: Final = "running"
+WAITING: Final = "waiting"
 LOST: Final = "lost"
 REFUSED: Final = "refused"
 
@@ -43,8 +44,8 @@ class StoredEvent:
 class RunRow:
     """One run in a list. `seq` is the number of its first event, which pages are counted by.
 
-    `status` is `running`, `completed`, `failed`, `cancelled`, `refused`, or `lost` (the gateway ended before the run
-    did). `started` is the data of `run.started` (or `call.refused`), `ended` that of `run.ended`, or None. Times are
+    `status` is `running`, `waiting` (for an answer), `completed`, `failed`, `cancelled`, `refused`, or `lost` (the
+    gateway ended before the run did). `started` is the data of `run.started` (or `call.refused`), `ended` that of `run.ended`, or None. Times are
     seconds since the epoch.
     """
 
@@ -98,6 +99,8 @@ class JournalReader:
             alive = self._living_gateways()
             for row in self._connection.execute(*_runs_query(before, backend, tool)):
                 run = _run_row(row, alive)
+                if run.status == RUNNING and self._asks(run.id):
+                    run = replace(run, status=WAITING)
                 if status is None or run.status == status:
                     found.append(run)
                 if len(found) >= limit:
@@ -152,6 +155,13 @@ class JournalReader:
             finally:
                 self._connection.text_factory = str
                 self._connection.execute("ROLLBACK")
+
+    def _asks(self, run: str) -> bool:
+        """Whether a run has asked something that is not answered yet."""
+        query = "SELECT total(kind = ?) - total(kind = ?) FROM event WHERE run = ?"
+        kinds = (EventKind.QUESTION_ASKED.value, EventKind.QUESTION_ANSWERED.value)
+        ((more,),) = self._connection.execute(query, (*kinds, run)).fetchall()
+        return bool(more > 0)
 
     def _living_gateways(self) -> frozenset[str]:
         """The run prefixes of gateways whose process is there."""

@@ -52,7 +52,7 @@ class FakeSession:
 
     async def offers(self) -> Offers:
         """What the backend was told to offer."""
-        capabilities: dict[str, Any] = {"tools": {}, "resources": {}, "prompts": {}}
+        capabilities = {"tools": {}, "resources": {}, "prompts": {}, **self._backend.capabilities}
         return Offers(
             self._backend.name,
             self._era,
@@ -111,6 +111,7 @@ class FakeBackend:
         self.tools: list[dict[str, Any]] = [tool("echo")]
         self.resources: list[dict[str, Any]] = []
         self.prompts: list[dict[str, Any]] = []
+        self.capabilities: dict[str, Any] = {}
         self.sessions: list[FakeSession] = []
         self.refuse: BackendError | None = None
         self.gate: asyncio.Event | None = None

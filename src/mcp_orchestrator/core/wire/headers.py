@@ -20,8 +20,15 @@ SESSION_HEADER: Final = "mcp-session-id"
 PARAM_PREFIX: Final = "Mcp-Param-"
 ANNOTATION: Final = "x-mcp-header"
 
-NAME_BEARING: Final[Mapping[str, str]] = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""Method to the parameter whose value travels as `Mcp-Name`."""
+NAME_BEARING: Final[Mapping[str, str]] = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
+"""Method to the parameter whose value travels as `Mcp-Name` (for tasks: MCP extension tasks, routing headers)."""
 
 Path = tuple[str, ...]
 """The chain of `properties` keys from the root of a schema to one property."""

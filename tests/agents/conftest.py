@@ -1,0 +1,187 @@
+"""Real coding agents, the hotels behind the gateway that ask their guests, and gateways in front of them."""
+
+import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from agent_hosts import PATIENCE, ClaudeCode, Codex, Gateway
+from run_suite import free_ports, running
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / "tests" / "peers"
+AGENTS = ROOT / ".cache" / "agents" / "node_modules"
+PROGRAM = str(Path(sys.executable).with_name("mcp-orchestrator"))
+
+
+@functools.cache
+def _install():
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "agents-install")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stderr[-2000:]
+
+
+def _agent(pattern):
+    """The program of an agent, installed by scripts/agents-install: once, by the first test that needs one."""
+    problem = "" if os.environ.get("CI") else _install()
+    found = sorted(AGENTS.glob(pattern))
+    if problem or not found:
+        pytest.fail(f"an agent is missing: run scripts/agents-install. {problem}", pytrace=False)
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def claude_code(tmp_path_factory):
+    """Makes Claude Codes 2.1.330 with homes of their own: `claude_code(model, gateway)`; see `ClaudeCode` for options."""
+    program = _agent("@anthropic-ai/claude-code-*/claude")
+
+    def make(model, gateway, **options):
+        return ClaudeCode(program, tmp_path_factory.mktemp("claude"), model.url, gateway, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def codex(tmp_path_factory):
+    """Makes Codexes 0.169.0 with homes of their own: `codex(model, gateway)`; see `Codex` for its options."""
+    program = _agent("@openai/codex-*/vendor/*/bin/codex")
+
+    def make(model, gateway, **options):
+        return Codex(program, tmp_path_factory.mktemp("codex"), model.url, gateway, **options)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Hotels:
+    """Two servers that ask in the middle of a call. `servers` is their configuration; records tell what reached them."""
+
+    servers: dict
+    directory: Path
+
+    def booked(self, hotel, room):
+        """What the hotel (`old` or `new`) wrote down about a room: its only row."""
+        (row,) = [row for row in self.all(hotel) if row["room"] == room]
+        return row
+
+    def all(self, hotel):
+        """All that a hotel wrote down."""
+        path = self.directory / f"{hotel}.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture(scope="session")
+def hotels(modern_python, legacy_python, tmp_path_factory):
+    """The old hotel knows only the legacy era and speaks over stdio; the new one only the modern era, over HTTP."""
+    directory = tmp_path_factory.mktemp("hotels")
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}/mcp"
+    old = {"command": legacy_python, "args": [str(PEERS / "hotel_old.py"), str(directory / "old.jsonl")]}
+    new = [modern_python, str(PEERS / "hotel_new.py"), str(directory / "new.jsonl"), str(port)]
+    with running(new, url, directory / "new.log"):
+        yield Hotels({"old": old, "new": {"type": "http", "url": url}}, directory)
+
+
+def configured(directory, servers, port):
+    """A configuration in its own directory, with its storage beside it. JSON is YAML."""
+    path = directory / "orchestrator.yaml"
+    sections = {
+        "mcpServers": servers,
+        "listeners": {"http": {"host": "127.0.0.1", "port": port, "path": "/mcp"}},
+        "storage": {"url": f"sqlite:///{directory / 'state.db'}"},
+        "limits": {"listWait": "30s"},  # a first list waits for the servers, however slow the machine is
+    }
+    path.write_text(json.dumps(sections))
+    return path
+
+
+@contextlib.contextmanager
+def _serving(servers, directory):
+    (port,) = free_ports(1)
+    config = configured(directory, servers, port)
+    url = f"http://127.0.0.1:{port}/mcp"
+    with running([PROGRAM, "serve", "--config", str(config)], url, directory / "gateway.log"):
+        yield Gateway(url=url)
+
+
+@pytest.fixture
+def serve(tmp_path_factory):
+    """Starts gateways that serve HTTP: `serve(servers)`, or `serve(servers, directory)` to use what was remembered."""
+    with contextlib.ExitStack() as stack:
+
+        def start(servers, directory=None):
+            return stack.enter_context(_serving(servers, directory or tmp_path_factory.mktemp("gateway")))
+
+        yield start
+
+
+@pytest.fixture
+def remember():
+    """Has a gateway look at servers and stops it again: `remember(servers, directory)`."""
+
+    def look(servers, directory):
+        with _serving(servers, directory):
+            argv = [PROGRAM, "tools", "list", "--config", str(directory / "orchestrator.yaml")]
+            listed = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+        assert all(f"{name}__" in listed for name in servers), listed
+
+    return look
+
+
+@dataclass(frozen=True)
+class Overheard(Gateway):
+    """A gateway that an agent starts itself; `log` holds the lines that the agent wrote to it."""
+
+    log: Path = Path()
+
+    def methods(self):
+        """The methods that the agent called, in order, with their parameters."""
+        messages = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [(message["method"], message.get("params") or {}) for message in messages if "method" in message]
+
+
+@pytest.fixture
+def by_stdio(tmp_path_factory):
+    """Makes gateways that agents start themselves, through `tee`: `by_stdio(servers)`; a directory as for `serve`."""
+
+    def make(servers, directory=None):
+        directory = directory or tmp_path_factory.mktemp("gateway")
+        config = configured(directory, servers, 0)
+        log = directory / "heard.jsonl"
+        program = [PROGRAM, "serve", "--stdio", "--config", str(config)]
+        return Overheard(command=["/bin/sh", "-c", 'tee "$0" | "$@"', str(log), *program], log=log)
+
+    return make
+
+
+@pytest.fixture
+def gateway(request, hotels):
+    """The gateway over both hotels, reached as the parameter says: "http" or "stdio"."""
+    return request.getfixturevalue("serve" if request.param == "http" else "by_stdio")(hotels.servers)
+
+
+@pytest.fixture
+def closed(legacy_python, remember, tmp_path):
+    """An old hotel that was looked at once and does not come up any more: `(servers, directory)` of its gateway."""
+    gate = tmp_path / "gate"
+    arguments = [str(PEERS / "hotel_old.py"), str(tmp_path / "record"), str(gate)]
+    servers = {"old": {"command": legacy_python, "args": arguments}}
+    remember(servers, tmp_path)
+    gate.touch()
+    return servers, tmp_path
+
+
+@pytest.fixture
+def rooms():
+    """Room numbers that no other test books. An iterator that threads may share."""
+    return iter(lambda: os.urandom(4).hex(), "")
