@@ -168,4 +168,4 @@ async def test_a_flooding_event_stream_is_read_slowly_and_to_its_end(monkeypatch
         await resumed.wait()
     wire.read(b"data: last\n\n")
     assert (await answer).status == 200
-    assert len(seen) == 4
+    assert len([chunk for chunk in seen if chunk]) == 4

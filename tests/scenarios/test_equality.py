@@ -199,6 +199,9 @@ async def test_a_result_is_the_same(everything, client, backend, result):
     assert notes == []
 
 
+URLS_FIRST = -32042
+
+
 @pytest.mark.parametrize(("client", "backend"), PAIRS)
 @MANY
 @given(error=errors)
@@ -208,6 +211,8 @@ async def test_a_result_is_the_same(everything, client, backend, result):
 async def test_an_error_is_the_same(everything, client, backend, error):
     params = {"name": f"{backend}__fail", "arguments": {"error": error}}
     through, _ = await everything.ask(client, "tools/call", params, {})
+    if error["code"] == URLS_FIRST and "modern" in client and BACKENDS[backend][1] == "legacy":
+        error = {**error, "code": -32600}  # the modern era has no such error: it would be a question
     assert through == {"error": error}
 
 

@@ -165,12 +165,13 @@ async def test_a_version_nobody_speaks_is_refused_with_those_that_are_spoken(tmp
         refused = await http.post(url, json=body, headers=headers)
         assert refused.status_code == 400
         error = refused.json()["error"]
-        assert (error["code"], error["data"]) == (-32022, {"supported": [MODERN], "requested": "2031-01-01"})
+        told = {key: error["data"][key] for key in ("supported", "requested")}
+        assert (error["code"], told) == (-32022, {"supported": [MODERN], "requested": "2031-01-01"})
         assert refused.json()["id"] == 5
         offered = await http.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
             "protocolVersion": "1999-01-01", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}},
             headers={"accept": BOTH})  # fmt: skip
-        assert offered.json()["result"]["protocolVersion"] == "2025-11-25"
+        assert '"protocolVersion":"2025-11-25"' in offered.text
 
 
 async def test_a_backend_that_shares_no_version_with_us_is_told_to_the_caller_in_words(tmp_path):

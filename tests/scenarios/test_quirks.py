@@ -174,7 +174,7 @@ async def test_a_session_that_never_says_initialized_is_served_over_http(tmp_pat
         greeted = await client.http.post(url, json=opening, headers={"accept": BOTH})
         headers = {"accept": BOTH, "mcp-session-id": greeted.headers["mcp-session-id"]}
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-        assert "tools" in (await client.http.post(url, json=body, headers=headers)).json()["result"]
+        assert '"tools":[' in (await client.http.post(url, json=body, headers=headers)).text
 
 
 @pytest.mark.parametrize("length", [10_000, 3_000_000])

@@ -276,7 +276,16 @@ class Gateway:
             decided = self.plan(call)
             generation = self.generation
             patience = generation.snapshot.list_wait
-            if _certain(decided, call) or not await generation.wait_known(patience, self.engine.clock(), first=True):
+            if _certain(decided, call):
+                known = False
+            else:
+                known = await generation.wait_known(patience, self.engine.clock(), first=True)
+                named = None if known or decided.target is not None else generation.named_by(call.name)
+                if named is not None and not named.record.settled:
+                    # The call names this server: it is waited for as long as its start may take.
+                    await named.settled.wait()
+                    known = True
+            if not known:
                 target = decided.target
                 return decided, self.generation.supervisors[target.backend] if target is not None else None
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from mcp_orchestrator.core import naming
+from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.plan import Rules
 from mcp_orchestrator.model.call import Era
@@ -56,6 +56,13 @@ class Generation:
     def waiting(self) -> list[Supervisor]:
         """Backends of which nothing is known yet and that have not failed either."""
         return [supervisor for supervisor in self.supervisors.values() if not supervisor.record.settled]
+
+    def named_by(self, name: str) -> Supervisor | None:
+        """The server whose prefix a public or dotted name, or a qualified URI, bears."""
+        for backend, supervisor in self.supervisors.items():
+            if name.startswith((naming.public_name(backend, ""), f"{backend}.", uris.qualify(backend, ""))):
+                return supervisor
+        return None
 
     def why_unknown(self, name: str) -> tuple[str, Any]:
         """Why nothing is known of a name that bears the prefix of a server, and the data of that failure.

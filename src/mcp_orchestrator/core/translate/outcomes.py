@@ -23,7 +23,6 @@ from mcp_orchestrator.model.errors import (
     PARSE_ERROR,
     RESOURCE_NOT_FOUND,
     UNSUPPORTED_VERSION,
-    URL_ELICITATION_REQUIRED,
 )
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 
@@ -40,11 +39,6 @@ CACHEABLE: Final = frozenset(
 """Methods whose modern results carry `ttlMs` and `cacheScope`."""
 
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_TYPE: Final = b'"resultType"'
-_ENDS: Final = 1024
-_RETIRED: Final = {RESOURCE_NOT_FOUND: INVALID_PARAMS, URL_ELICITATION_REQUIRED: INVALID_REQUEST}
-"""Codes of the legacy era that nobody may send in the modern one (MCP 2026-07-28 basic/index, error codes)."""
-
 _MODERN_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
 _CLIENT_ERRORS: Final = frozenset(
     {PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION}
@@ -55,12 +49,12 @@ def to_client(outcome: Outcome, method: str, client: ClientFace) -> bytes:
     """`"result":{...}` or `"error":{...}`, ready to be spliced into a response envelope."""
     match outcome:
         case Completed():
-            if outcome.era is client.era and (client.era is Era.LEGACY or _says_its_type(outcome.result)):
+            if outcome.era is client.era:
                 return b'"result":' + outcome.result
             crossed = _to_modern(outcome.result, method) if client.era is Era.MODERN else _to_legacy(outcome.result)
-            return b'"result":' + crossed if isinstance(crossed, bytes) else _error(crossed, client)
+            return b'"result":' + crossed if isinstance(crossed, bytes) else _error(crossed, method, client)
         case Failed():
-            return _error(outcome, client)
+            return _error(outcome, method, client)
         case ToolRefusal():
             result: dict[str, object] = {"content": [{"type": "text", "text": outcome.text}], "isError": True}
             if client.era is Era.MODERN:
@@ -79,10 +73,10 @@ def http_status(outcome: Outcome) -> int:
     return 400 if outcome.code in _CLIENT_ERRORS else 200
 
 
-def _error(failed: Failed, client: ClientFace) -> bytes:
+def _error(failed: Failed, method: str, client: ClientFace) -> bytes:
     code = failed.code
-    if client.era is Era.MODERN:
-        code = _RETIRED.get(code, code)
+    if code == RESOURCE_NOT_FOUND and client.era is Era.MODERN and method == "resources/read":
+        code = INVALID_PARAMS
     body: dict[str, object] = {"code": code, "message": failed.message}
     data = failed.data
     if failed.kind is not FailureKind.BACKEND_ERROR and (data is None or isinstance(data, dict)):
@@ -90,14 +84,6 @@ def _error(failed: Failed, client: ClientFace) -> bytes:
     if data is not None:
         body["data"] = data
     return b'"error":' + encode(body)
-
-
-def _says_its_type(result: bytes) -> bool:
-    """Whether a modern result has a `resultType`; one that its server left out means `complete` and is put in for it.
-
-    Looked for at the ends first, where servers write it.
-    """
-    return _TYPE in result[:_ENDS] or _TYPE in result[-_ENDS:] or _TYPE in result
 
 
 def _to_modern(result: bytes, method: str) -> bytes | Failed:
