@@ -101,7 +101,7 @@ MESSAGES = (
         "RESULT-TYPE",
         "A modern result says its type.",
         new("basic/index#result-responses"),
-        "core/translate/outcomes: a_modern_result_that_does_not_say_its_type_is_complete "
+        "core/translate/outcomes: across_eras_every_field_survives_and_the_result_type_comes_and_goes "
         "across_eras_every_field_survives_and_the_result_type_comes_and_goes",
         "core/listing: a_modern_page_says_its_type_and_how_long_it_may_be_kept",
     ),
@@ -109,7 +109,7 @@ MESSAGES = (
         "RESULT-TYPE-ABSENT",
         "A result without a type, from a server that knows none, is complete.",
         new("basic/index#resulttype"),
-        "core/translate/outcomes: a_modern_result_that_does_not_say_its_type_is_complete",
+        "core/translate/outcomes: across_eras_every_field_survives_and_the_result_type_comes_and_goes",
         "conformance/suite_client: a_client_before_the_gateway_does_what_it_does_before_the_server",
     ),
     must(
@@ -138,7 +138,7 @@ MESSAGES = (
         "ERROR-CODES-RETIRED",
         "The codes -32002 and -32042 of earlier revisions are not sent in the modern era.",
         new("basic/index#error-codes"),
-        "core/translate/outcomes: codes_of_the_legacy_era_never_reach_a_modern_client",
+        "core/translate/outcomes: a_legacy_not_found_has_the_modern_code_for_modern_clients",
         "scenarios/era_matrix: an_address_that_nobody_visits_ends_the_call_with_the_servers_words",
     ),
     must(
@@ -645,13 +645,13 @@ RESUMING = (
         "RESUME-IDS",
         "Event ids, where there are any, are unique in a session.",
         old("basic/transports#resumability-and-redelivery"),
-        why="the event streams of the gateway have no ids yet",
+        "listeners/replay: a_stream_begins_with_a_place_to_resume_from_and_numbers_its_events",
     ),
     must(
         "RESUME-OWN-STREAM",
         "Only messages of the stream that broke off are sent again.",
         old("basic/transports#resumability-and-redelivery"),
-        why="the gateway sends nothing again yet",
+        "listeners/replay: only_the_stream_that_was_lost_is_replayed_and_it_goes_on",
     ),
 )
 
