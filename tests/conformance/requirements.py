@@ -101,11 +101,7 @@ MESSAGES = (
         "RESULT-TYPE",
         "A modern result says its type.",
         new("basic/index#result-responses"),
-        "core/translate/outcomes: across_eras_every_field_survives_and_the_result_type_comes_and_goes "
-        "across_eras_every_field_survives_and_the_result_type_comes_and_goes",
-        "core/listing: a_modern_page_says_its_type_and_how_long_it_may_be_kept",
-        "core/translate/outcomes: across_eras_every_field_survives_and_the_result_type_comes_and_goes "
-        "across_eras_every_field_survives_and_the_result_type_comes_and_goes",
+        "core/translate/outcomes: across_eras_every_field_survives_and_the_result_type_comes_and_goes",
         "core/listing: a_modern_page_says_its_type_and_how_long_it_may_be_kept",
     ),
     must(
