@@ -17,7 +17,7 @@ then costs some thousand page faults: 1.7 ms of processor time instead of 0.5 (m
 MAP_FROM_BYTES: Final = 16 * 1024 * 1024
 """Blocks from this size on are mapped for themselves and given back when freed."""
 
-GC_THRESHOLDS: Final = (20_000, 20, 50)
+GC_THRESHOLDS: Final = (100_000, 50, 100)
 """Objects and generations between collections: payloads are short-lived and free of cycles."""
 
 

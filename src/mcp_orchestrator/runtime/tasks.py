@@ -75,6 +75,8 @@ class Tasks:
 
     def may_become(self, run: Run) -> None:
         """Watch the clock of a run whose client can carry a task, each time that it begins to wait for it."""
+        if not run.call.client.capabilities.get("extensions"):
+            return  # the most frequent sort of client
         if run.call.method == words.CREATING and run.face is None and words.declares(run.call.client):
             if run.when_over is not None:
                 run.when_over()
