@@ -185,6 +185,12 @@ class Child:
             outbox.append(b"")
             self._stdin.write(b"\n".join(outbox))
 
+    def close_input(self) -> None:
+        """Send what waits and close its standard input."""
+        self._flush()
+        if self._stdin is not None:
+            self._stdin.close()
+
     # -- what the loop tells ---------------------------------------------------------------------------------------
 
     def _data_received(self, fd: int, data: bytes) -> None:
