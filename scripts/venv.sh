@@ -4,19 +4,20 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
-# Prints the newest Python from 3.11 on that can make a virtual environment; PYTHON overrides the search.
+# find_python [MINOR]: prints a Python from 3.11 (3.MINOR) on that can make a virtual environment; PYTHON goes first.
 find_python() {
-  local candidate tried=""
-  for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python; do
+  local candidate tried="" minor="${1:-11}"
+  for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python \
+    "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python; do
     [ -n "$candidate" ] || continue
     command -v "$candidate" >/dev/null 2>&1 || continue
     tried="$tried $candidate"
-    "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue
+    "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, '"$minor"'))' >/dev/null 2>&1 || continue
     command -v "$candidate"
     return 0
   done
   {
-    echo "No Python from 3.11 on with its venv and ensurepip modules was found (tried:${tried:- nothing})."
+    echo "No Python from 3.$minor on with its venv and ensurepip modules was found (tried:${tried:- nothing})."
     echo "On Debian and Ubuntu: apt-get install python3-venv. Or name one: PYTHON=/path/to/python3.12 $0"
   } >&2
   return 2

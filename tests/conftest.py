@@ -17,6 +17,7 @@ NPM_ENTRY = {
     "server-filesystem": "@modelcontextprotocol/server-filesystem/dist/index.js",
     "server-memory": "@modelcontextprotocol/server-memory/dist/index.js",
     "conformance": "@modelcontextprotocol/conformance/dist/index.js",
+    "conformance-0.1": "conformance-0.1/dist/index.js",
 }
 
 

@@ -5,13 +5,40 @@ Everything here is a protocol; the nouns are in `model.agent` and `model.delegat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from mcp_orchestrator.model.agent import AgentEvent, AgentFacts, AgentMode, AgentOpening, AgentSpec, Ended, Turn
+from mcp_orchestrator.model.agent import (
+    AgentEvent,
+    AgentFacts,
+    AgentMode,
+    AgentOpening,
+    AgentSpec,
+    AgentUsage,
+    Ended,
+    ToolUse,
+    Turn,
+)
+from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.delegation import Applied, Changes, Delegated, Workspace
+
+
+@runtime_checkable
+class LongTalk(Protocol):
+    """What a run's `Talk` also offers to the gateway's own tools, which may take long."""
+
+    @property
+    def cancelled_because(self) -> str:
+        """Why the run was asked to stop; "" when it was not."""
+        ...
+
+    def become_task(self) -> bool:
+        """Become a task at once, for a client that can carry one; False when it stays a call."""
+        ...
 
 
 class AgentTalk(Protocol):
@@ -140,7 +167,7 @@ class DelegationStore(Protocol):
         ...
 
     async def unfinished(self) -> Sequence[Delegated]:
-        """Those without an end, the oldest first."""
+        """Those without an end, the oldest first, except what another living gateway carries out; ours from now on."""
         ...
 
     async def find(self, run: str) -> Delegated | None:
@@ -149,4 +176,83 @@ class DelegationStore(Protocol):
 
     async def recent(self, owner: str | None, limit: int, before: float | None = None) -> Sequence[Delegated]:
         """The newest first, of one principal or (None) of all, begun before a time (seconds since the epoch)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A delegation as it stands at one moment, for those who look on from outside.
+
+    `text` is what the agent has said so far, `questions` what is open and not answered yet, by key, in the order asked.
+    `changed` is set at the next change of anything here.
+    """
+
+    kept: Delegated
+    text: str
+    questions: Mapping[str, Question]
+    tools: Sequence[ToolUse]
+    usage: AgentUsage
+    changed: asyncio.Event
+
+
+class DelegationDoor(Protocol):
+    """How listeners of other protocols than MCP delegate. Everybody sees and acts on their own runs alone."""
+
+    @property
+    def agents(self) -> Sequence[AgentSpec]:
+        """The agents that may be delegated to, in the order of the configuration."""
+        ...
+
+    async def begin(
+        self,
+        task: str,
+        owner: Principal,
+        *,
+        agent: str | None = None,
+        labels: Sequence[str] = (),
+        mode: AgentMode = AgentMode.READ,
+        workspace: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        context: str | None = None,
+    ) -> Glimpse:
+        """Accept a delegation; it is on record before anything is started, and its run id is made here.
+
+        Raises:
+            ValueError: nothing was begun; the text says why and how to mend it.
+            OSError: it could not be recorded; nothing was begun.
+        """
+        ...
+
+    async def look(self, run: str, who: Principal) -> Glimpse:
+        """A delegation as it stands. Raises LookupError when there is none of this id, for this principal."""
+        ...
+
+    async def recent(self, who: Principal, limit: int) -> Sequence[Glimpse]:
+        """The newest first."""
+        ...
+
+    async def changes(self, run: str, who: Principal) -> Changes:
+        """What the agent changed. Raises LookupError, or ValueError where there is nothing to look at."""
+        ...
+
+    def answer(
+        self,
+        run: str,
+        who: Principal,
+        key: str | None,
+        action: str,
+        *,
+        option: str | None = None,
+        content: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Answer an open question; returns its key.
+
+        Raises:
+            LookupError: it is not open, or there is no such run.
+            ValueError: the answer does not fit; the text says how to mend it.
+        """
+        ...
+
+    async def cancel(self, run: str, who: Principal, reason: str) -> Glimpse:
+        """Stop a run; returns once it is over. Raises LookupError."""
         ...

@@ -57,9 +57,22 @@ class ResourceUpdated:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A log message that cannot be attributed to one run: the raw params of `notifications/message`."""
+    """A log message that cannot be attributed to one run: the raw params of `notifications/message`.
+
+    `common`: no call was in flight, so that it concerns everybody who uses the session.
+    """
 
     params: Mapping[str, Any]
+    common: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Any other notification that cannot be attributed to one run; `common` as with log messages."""
+
+    method: str
+    params: Mapping[str, Any]
+    common: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,14 @@ class TaskChanged:
     params: Mapping[str, Any]
 
 
-SessionEvent = ListChanged | ResourceUpdated | LogLine | TaskChanged
+@dataclass(frozen=True, slots=True)
+class TasksAgreed:
+    """The backend tells by itself from now on how these tasks (its own ids) go on, and of no others."""
+
+    tasks: frozenset[str]
+
+
+SessionEvent = ListChanged | ResourceUpdated | LogLine | Notice | TaskChanged | TasksAgreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +151,15 @@ class Session(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsOfTasks(Protocol):
+    """A session whose backend may be asked to tell how its tasks go on (MCP extension tasks, status notifications)."""
+
+    def listen_for_task(self, task: str) -> Callable[[], None]:
+        """Ask for it without waiting: `TasksAgreed` says what was agreed to. Returns the idempotent way to stop."""
+        ...
+
+
 class Backend(Protocol):
     """Whom we call: knows how to open sessions with one configured server."""
 
@@ -187,11 +216,15 @@ class Port(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """From where somebody looks at the catalog: which era they speak, which profile they entered by, who they are."""
+    """From where somebody looks at the catalog: which era they speak, which profile they entered by, who they are.
+
+    `apps`: whether lists name the tools that are for MCP Apps alone.
+    """
 
     era: Era
     profile: str | None = None
     principal: Principal = ANONYMOUS
+    apps: bool = True
 
 
 class RunHandle(Protocol):
@@ -211,7 +244,7 @@ class RunHandle(Protocol):
         ...
 
 
-ClientEvent = ListChanged | ResourceUpdated | LogLine | TaskChanged
+ClientEvent = ListChanged | ResourceUpdated | LogLine | Notice | TaskChanged
 """What a client may hear outside of any request (names, URIs and task ids are already public ones)."""
 
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import getpass
 import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from mcp_orchestrator import __version__
-from mcp_orchestrator.config.compare import fingerprint
+from mcp_orchestrator.config.compare import fingerprint, needs_restart
 from mcp_orchestrator.config.load import Loaded, load
+from mcp_orchestrator.config.watching import is_blank, stamp, stamp_after
+from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.call import Era, Principal
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.snapshot import BackendSpec, Snapshot
 from mcp_orchestrator.runtime.actions import Action, Actions
+from mcp_orchestrator.runtime.agent_actions import AgentActions
 from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.gateway import Gateway
 from mcp_orchestrator.runtime.generation import Generation
@@ -33,6 +36,7 @@ from mcp_orchestrator.secrets.sources import resolvers
 if TYPE_CHECKING:
     from mcp_orchestrator.backends.reaper import Reaper
     from mcp_orchestrator.plugin_api import JournalSink, Listener, OfferStore, Sealer
+    from mcp_orchestrator.wiring_agents import AgentSide
 
 Result = TypeVar("Result")
 
@@ -106,6 +110,8 @@ class Application:
         self._reloading = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._prune: Callable[..., Awaitable[int]] | None = None
+        self._agents: AgentSide | None = None
+        self._make_agent_side: Callable[[], AgentSide]
         self._remembered: dict[tuple[str, str], Offers] = {}
         self._eras: dict[str, Mapping[Era, bool]] = {}
 
@@ -146,11 +152,16 @@ class Application:
         self._stack.push_async_callback(self._close_backends, reaper)
         enabled = {name: spec for name, spec in snapshot.backends.items() if not spec.disabled}
         supervisors = {name: await self._supervise(spec, reaper) for name, spec in enabled.items()}
+        self._make_agent_side = functools.partial(self._agent_side, store, reaper)
+        own = self._own(snapshot)
+        if own is not None:
+            supervisors[OWN] = own
         self.gateway.generation = Generation(snapshot, supervisors)
-        self.reloader = Reloader(self.gateway, lambda spec: self._supervise(spec, reaper))
+        self.reloader = Reloader(self.gateway, lambda spec: self._supervise(spec, reaper), self._own)
         self.actions: dict[str, Action] = {
             **Actions(self.gateway, local_principal()).table(),
-            **RunActions(self.engine).table(),
+            **RunActions(self.engine, lambda: self._agents.delegations if self._agents is not None else None).table(),
+            **AgentActions(lambda: self._agents.delegations if self._agents is not None else None).table(),
             "status": self._status,
             "reload": self._reload_action,
         }
@@ -168,6 +179,16 @@ class Application:
         self.engine.record(EventKind.CONFIG_LOADED, None, loaded)
         for supervisor in supervisors.values():
             supervisor.start()
+        if self._agents is not None:
+            await self._agents.open()
+
+    def _own(self, snapshot: Snapshot) -> Supervisor | None:
+        """The gateway's own tools, for the agents of this snapshot; none while there never were any."""
+        if self._agents is None and not snapshot.agents:
+            return None
+        if self._agents is None:
+            self._agents = self._make_agent_side()
+        return self._agents.configure(snapshot)
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
@@ -189,6 +210,11 @@ class Application:
         from mcp_orchestrator.identity.sealing import AesGcmSealer, key_beside, new_key  # noqa: PLC0415
 
         return AesGcmSealer(key_beside(self.snapshot.storage.path) if self._persistent else new_key())
+
+    def _agent_side(self, store: Any, reaper: Reaper) -> AgentSide:
+        from mcp_orchestrator.wiring_agents import AgentSide  # noqa: PLC0415 - only where agents are
+
+        return AgentSide(self.gateway, store.delegations, reaper, self.log, SERVER_INFO)
 
     def _make_reaper(self) -> Reaper:
         from mcp_orchestrator.backends.reaper import Reaper  # noqa: PLC0415
@@ -214,6 +240,8 @@ class Application:
     async def _close_backends(self, reaper: Reaper) -> None:
         """Every child ends before the store closes, and the watchdog ends last."""
         await self.engine.stop(0.0)
+        if self._agents is not None:
+            await self._agents.close()
         if hasattr(self, "reloader"):
             await self.reloader.stop()
         supervisors = list(self.gateway.generation.supervisors.values())
@@ -295,11 +323,11 @@ class Application:
         """Reload whenever the configuration file changes, until cancelled."""
         if self.config_path is None:
             return
-        seen = _stamp(self.config_path)
+        seen = stamp(self.config_path)
         while True:
             await asyncio.sleep(WATCH_EVERY)
-            now = _stamp(self.config_path)
-            while now != (settled := await _stamp_after(self.config_path, WRITTEN_AFTER)):
+            now = stamp(self.config_path)
+            while now != (settled := await stamp_after(self.config_path, WRITTEN_AFTER)):
                 now = settled  # somebody is still writing
             if now is not None and now != seen:
                 seen = now
@@ -317,7 +345,7 @@ class Application:
 
     async def _reload(self, path: Path) -> Mapping[str, Any]:
         loaded = await asyncio.to_thread(load_config, path)
-        if loaded.snapshot is not None and _is_blank(path):
+        if loaded.snapshot is not None and is_blank(path):
             # An editor that empties a file before it writes it would otherwise stop every server.
             return self._refused(["the file is empty"])
         if loaded.snapshot is None:
@@ -328,7 +356,9 @@ class Application:
         if loaded.snapshot.digest == self.gateway.generation.snapshot.digest:
             return {"added": [], "removed": [], "changed": [], "kept": sorted(self.gateway.generation.supervisors)}
         summary = await self.reloader.apply(loaded.snapshot)
-        pending = _needs_restart(self._written, loaded.snapshot)
+        if self._agents is not None:
+            await self._agents.open()
+        pending = needs_restart(self._written, loaded.snapshot)
         if pending:
             self.log.warning("these changes take effect at the next start", sections=pending)
         self.log.info("configuration loaded", **summary)
@@ -354,34 +384,3 @@ class Application:
             "config": str(self.config_path) if self.config_path else None,
             "started_at": self.started_at,
         }
-
-
-def _needs_restart(running: Snapshot, new: Snapshot) -> list[str]:
-    """The sections whose changes a running gateway cannot take up."""
-    sections = {
-        "listeners": running.http != new.http,
-        "storage": running.storage != new.storage,
-        "observe": replace(running.observe, validate=new.observe.validate) != new.observe,
-        "questions": (running.question_expiry, running.mouths) != (new.question_expiry, new.mouths),
-    }
-    return [name for name, differs in sections.items() if differs]
-
-
-async def _stamp_after(path: Path, seconds: float) -> tuple[int, int] | None:
-    await asyncio.sleep(seconds)
-    return _stamp(path)
-
-
-def _is_blank(path: Path) -> bool:
-    try:
-        return not path.read_bytes().strip()
-    except OSError:
-        return False
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

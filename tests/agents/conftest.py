@@ -41,6 +41,18 @@ def _agent(pattern):
 
 
 @pytest.fixture(scope="session")
+def claude_program():
+    """The program of Claude Code 2.1.330."""
+    return _agent("@anthropic-ai/claude-code-*/claude")
+
+
+@pytest.fixture(scope="session")
+def codex_program():
+    """The program of Codex 0.169.0."""
+    return _agent("@openai/codex-*/vendor/*/bin/codex")
+
+
+@pytest.fixture(scope="session")
 def claude_code(tmp_path_factory):
     """Makes Claude Codes 2.1.330 with homes of their own: `claude_code(model, gateway)`; see `ClaudeCode` for options."""
     program = _agent("@anthropic-ai/claude-code-*/claude")
@@ -64,9 +76,13 @@ def codex(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Hotels:
-    """Two servers that ask in the middle of a call. `servers` is their configuration; records tell what reached them."""
+    """Two servers that ask in the middle of a call. `servers` is their configuration; records tell what reached them.
+
+    `crossed` are the same two, each over the other transport.
+    """
 
     servers: dict
+    crossed: dict
     directory: Path
 
     def booked(self, hotel, room):
@@ -84,12 +100,20 @@ class Hotels:
 def hotels(modern_python, legacy_python, tmp_path_factory):
     """The old hotel knows only the legacy era and speaks over stdio; the new one only the modern era, over HTTP."""
     directory = tmp_path_factory.mktemp("hotels")
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}/mcp"
-    old = {"command": legacy_python, "args": [str(PEERS / "hotel_old.py"), str(directory / "old.jsonl")]}
-    new = [modern_python, str(PEERS / "hotel_new.py"), str(directory / "new.jsonl"), str(port)]
-    with running(new, url, directory / "new.log"):
-        yield Hotels({"old": old, "new": {"type": "http", "url": url}}, directory)
+    ports = free_ports(2)
+    old = [legacy_python, str(PEERS / "hotel_old.py"), str(directory / "old.jsonl")]
+    new = [modern_python, str(PEERS / "hotel_new.py"), str(directory / "new.jsonl")]
+    piped, web = {}, {}
+    with contextlib.ExitStack() as stack:
+        starts = {"old": [*old, f"http:{ports[0]}"], "new": [*new, str(ports[1])]}
+        for (name, argv), port in zip(starts.items(), ports, strict=True):
+            url = f"http://127.0.0.1:{port}/mcp"
+            stack.enter_context(running(argv, url, directory / f"{name}.log"))
+            web[name] = {"type": "http", "url": url}
+        for name, (command, *arguments) in (("old", old), ("new", new)):
+            piped[name] = {"command": command, "args": arguments}
+        straight = {"old": piped["old"], "new": web["new"]}
+        yield Hotels(straight, {"old": web["old"], "new": piped["new"]}, directory)
 
 
 def configured(directory, servers, port):
@@ -166,8 +190,10 @@ def by_stdio(tmp_path_factory):
 
 @pytest.fixture
 def gateway(request, hotels):
-    """The gateway over both hotels, reached as the parameter says: "http" or "stdio"."""
-    return request.getfixturevalue("serve" if request.param == "http" else "by_stdio")(hotels.servers)
+    """The gateway over both hotels, reached as the parameter says: "http" or "stdio"; "crossed": see `Hotels`."""
+    way, _, crossed = request.param.partition(" ")
+    servers = hotels.crossed if crossed else hotels.servers
+    return request.getfixturevalue("serve" if way == "http" else "by_stdio")(servers)
 
 
 @pytest.fixture

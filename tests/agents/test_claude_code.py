@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 WISHES = {"guest": "Ada Lovelace", "nights": 3, "breakfast": True, "bed": "double"}
 
 
-@pytest.mark.parametrize("gateway", ["http", "stdio"], indirect=True)
+@pytest.mark.parametrize("gateway", ["http", "stdio", "http crossed", "stdio crossed"], indirect=True)
 def test_answers_of_its_host_reach_an_old_and_a_new_server(claude_code, gateway, hotels, rooms):
     old, new = next(rooms), next(rooms)
     with ScriptedModel(bookings(old, new)) as model:

@@ -18,7 +18,7 @@ WISHES = {"guest": "Grace Hopper", "nights": 2, "breakfast": False, "bed": "sing
 TOOLS = {"mcp__gateway__old__book", "mcp__gateway__new__book"}
 
 
-@pytest.mark.parametrize("gateway", ["http", "stdio"], indirect=True)
+@pytest.mark.parametrize("gateway", ["http", "stdio", "http crossed", "stdio crossed"], indirect=True)
 def test_answers_of_its_host_reach_an_old_and_a_new_server(codex, gateway, hotels, rooms):
     old, new = next(rooms), next(rooms)
     with ScriptedModel(bookings(old, new)) as model:

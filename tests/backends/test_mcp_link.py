@@ -13,7 +13,7 @@ from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import CONNECTION_CLOSED, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, Notice, ResourceUpdated
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +166,23 @@ async def test_a_log_message_that_could_be_anybodys_is_nobodys(wire):
     wire.feed(method="notifications/message", params={"level": "info", "data": 1})
     wire.feed(method="notifications/vendor/other", params={"a": 1})
     assert [talk.said for talk in talks] == [[], []]
-    assert wire.events == [LogLine({"level": "info", "data": 1})]
+    assert wire.events == [LogLine({"level": "info", "data": 1}), Notice("notifications/vendor/other", {"a": 1})]
+
+
+async def test_what_comes_while_no_call_is_in_flight_is_for_everybody(wire):
+    await wire.call("tools/list")
+    wire.feed(method="notifications/message", params={"data": 1})
+    wire.feed(method="notifications/vendor/other", params={"a": 1})
+    assert wire.events == [
+        LogLine({"data": 1}, common=True),
+        Notice("notifications/vendor/other", {"a": 1}, common=True),
+    ]
+
+
+async def test_what_comes_late_on_the_stream_of_a_call_is_not_for_everybody(wire):
+    message = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": 1}}
+    wire.duplex.feed(json.dumps(message).encode(), 7)
+    assert wire.events == [LogLine({"data": 1})]
 
 
 async def test_only_calls_that_asked_for_logs_can_have_caused_them(wire):
@@ -290,6 +306,8 @@ async def test_the_word_that_an_address_was_dealt_with_is_for_the_client_that_wa
     await wire.call(talk=talk)
     wire.feed(method="notifications/elicitation/complete", params={"elicitationId": "e"})
     assert len(talk.said) == int(exclusive), "on a stream of many it could be anybody's"
+    heard = Notice("notifications/elicitation/complete", {"elicitationId": "e"})
+    assert wire.events == ([] if exclusive else [heard])
 
 
 async def test_a_question_on_an_exclusive_session_outlives_the_call_that_carried_it_while_others_may_have_asked_it():

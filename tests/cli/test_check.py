@@ -27,6 +27,7 @@ def test_the_file_is_found_without_being_named(check, configured):
         "file": str(configured()),
         "problems": [],
         "backends": ["clock", "notes"],
+        "agents": [],
         "profiles": ["times"],
     }
 

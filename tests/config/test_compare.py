@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from mcp_orchestrator.config.compare import compare, fingerprint
+from mcp_orchestrator.config.compare import compare, fingerprint, needs_restart
 from mcp_orchestrator.model.snapshot import BackendSpec, EraPolicy, Secret, StartPolicy, TransportKind
 
 OLD = (
@@ -78,3 +78,43 @@ def test_leaving_a_tool_out_changes_what_clients_see_and_restarts_nothing(snapsh
     new = OLD.replace("a: {command: x}", "a: {command: x, excludeTools: [t]}")
     changes = compare(snapshot(OLD), snapshot(new))
     assert (changes.changed, changes.kept, changes.profiles_changed) == ((), ("a", "b", "c"), True)
+
+
+def test_agents_are_added_removed_changed_and_ordered(snapshot):
+    base = "mcpServers: {s: {command: x}}\nagents:\n"
+    old = snapshot(base + "  a: {kind: codex}\n  b: {kind: codex}\n  c: {kind: codex}\n")
+    new = snapshot(base + "\n  b: {kind: codex, model: x}\n  c: {kind: codex}\n  d: {kind: codex}\n")
+    found = compare(old, new)
+    assert (found.agents_added, found.agents_removed, found.agents_changed) == (("d",), ("a",), ("b",))
+    assert not found.nothing
+    swapped = compare(old, snapshot(base + "  b: {kind: codex}\n  a: {kind: codex}\n  c: {kind: codex}\n"))
+    assert (swapped.agents_changed, swapped.delegation_changed) == ((), True)
+    gone = compare(old, snapshot(base + "  a: {kind: codex, disabled: true}\n  b: {kind: codex}\n  c: {kind: codex}\n"))
+    assert gone.agents_removed == ("a",)
+    moved = snapshot("\n" + base + "  a: {kind: codex}\n  b: {kind: codex}\n  c: {kind: codex}\n")
+    assert compare(old, moved).nothing
+
+
+def test_delegation_and_the_a2a_listener_are_compared(snapshot):
+    base = "mcpServers: {s: {command: x}}\n"
+    old = snapshot(base)
+    assert compare(old, snapshot(base + "delegation: {depth: 1}")).delegation_changed
+    assert compare(old, snapshot(base + "listeners: {a2a: {}}")).listeners_changed
+
+
+@pytest.mark.parametrize(
+    ("more", "sections"),
+    [
+        ("listeners: {http: {port: 1}}", ["listeners"]),
+        ("listeners: {a2a: {}}", ["listeners"]),
+        ("delegation: {workspaces: elsewhere}", ["delegation.workspaces"]),
+        ("delegation: {depth: 1}", []),
+        ("agents: {a: {kind: codex}}", []),
+        ("observe: {validate: false}", []),
+        ("observe: {logLevel: debug}", ["observe"]),
+        ("questions: {expire: 1m}", ["questions"]),
+    ],
+)
+def test_what_a_running_gateway_cannot_take_up_is_named(snapshot, more, sections):
+    base = "mcpServers: {s: {command: x}}\n"
+    assert needs_restart(snapshot(base), snapshot(base + more)) == sections

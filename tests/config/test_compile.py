@@ -113,3 +113,38 @@ def test_forever_is_no_duration_elsewhere(loaded):
     assert problem.code == "C014"
     (problem,) = loaded(f"{BASE}storage: {{retain: always}}").problems
     assert "or forever" in problem.message
+
+
+def test_without_a_word_delegation_has_defaults_and_there_is_no_a2a_listener(snapshot, tmp_path):
+    made = snapshot("mcpServers: {s: {command: x}}")
+    assert (made.delegation.depth, made.delegation.max_runs, made.delegation.wait) == (3, 16, 45.0)
+    assert made.delegation.workspaces == Path("/home/ada/.local/share/mcp-orchestrator/workspaces")
+    assert made.delegation.retain == 7 * 86400
+    assert made.delegation.roots == (tmp_path, Path.cwd())
+    assert made.a2a is None
+    assert made.agents == {}
+
+
+def test_the_root_of_the_file_system_is_no_workspace_unless_it_is_named(snapshot, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    assert snapshot("mcpServers: {s: {command: x}}").delegation.roots == (tmp_path,)
+    assert snapshot("mcpServers: {s: {command: x}}\ndelegation: {roots: [/]}").delegation.roots == (Path("/"),)
+
+
+def test_paths_of_delegation_count_from_the_file(snapshot, loaded, tmp_path):
+    (tmp_path / "src").mkdir()
+    text = "mcpServers: {s: {command: x}}\ndelegation: {roots: [src, ./src/../src], workspaces: ~/w, retain: forever, wait: 0}"
+    made = snapshot(text).delegation
+    assert (made.roots, made.workspaces, made.retain, made.wait) == ((tmp_path / "src",), Path("/home/ada/w"), 0, 0)
+    assert snapshot("mcpServers: {s: {command: x}}\ndelegation: {roots: []}").delegation.roots == ()
+    (found,) = loaded("mcpServers: {s: {command: x}}\ndelegation: {roots: [nope]}").problems
+    assert str(found.code) == "C064"
+
+
+def test_the_a2a_listener_is_there_when_it_is_named(snapshot, codes):
+    base = "mcpServers: {s: {command: x}}\n"
+    made = snapshot(base + "listeners: {a2a: }").a2a
+    assert (made.host, made.port, made.public_url) == ("127.0.0.1", 8809, None)
+    open_one = snapshot(base + "listeners: {a2a: {host: '*', publicUrl: 'https://agents.example.com'}}").a2a
+    assert (open_one.host, open_one.public_url) == ("0.0.0.0", "https://agents.example.com")
+    assert codes(base + "listeners: {a2a: {host: 0.0.0.0}}") == ["C053"]

@@ -45,7 +45,7 @@ listeners: {http: {host: 127.0.0.1, port: 8808, path: /mcp}}
 storage: {url: "sqlite:///~/.local/share/mcp-orchestrator/state.db"}
 observe: {}
 """
-LATER = {"agents", "apis", "tools", "overrides", "routes", "policies", "budgets"}
+LATER = {"apis", "tools", "overrides", "routes", "policies", "budgets"}
 
 
 def test_of_the_whole_format_exactly_the_later_sections_are_refused(loaded):
@@ -173,6 +173,12 @@ TRIGGERS = {
     "C052": "mcpServers: {s: {command: x}}\nprofiles: {p: {include: [t.x]}}",
     "C053": "mcpServers: {s: {command: x}}\nlisteners: {http: {host: 0.0.0.0}}",
     "C054": "mcpServers: {s: {command: x}}\nstorage: {url: state.db}",
+    "C060": "agents: {a: {model: x}}",
+    "C061": "agents: {a: {kind: codex, url: 'https://h'}}",
+    "C062": "agents: {a: {kind: acp}}",
+    "C063": "agents: {a: {registry: {id: x}}}",
+    "C064": "agents: {a: {kind: scripted, script: nowhere.yaml}}",
+    "C065": "mcpServers: {s: {command: x}}\nagents: {s: {kind: codex}}",
 }
 WARNINGS = {"C030", "C044", "C045", "C048", "C050", "C052"}
 

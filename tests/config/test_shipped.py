@@ -22,6 +22,13 @@ def test_it_loads_without_any_problem(path):
     assert result.snapshot.backends
 
 
+def test_the_example_with_agents_has_one_of_each_kind_that_needs_no_file():
+    made = read(CONFIGS / "agents.yaml").snapshot
+    assert {spec.kind.value for spec in made.agents.values()} == {"claude-code", "codex", "acp", "a2a", "cli"}
+    assert made.agents["qwen"].command == ("npx", "-y", "@qwen-code/qwen-code@0.24.4", "--acp")
+    assert "value of" not in repr(made)
+
+
 def test_the_four_that_the_documentation_speaks_of_are_there():
     assert {"quickstart.yaml", "minimal.yaml", "everything.yaml", "team.yaml"} <= {path.name for path in FILES}
 

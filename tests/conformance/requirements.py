@@ -117,6 +117,7 @@ MESSAGES = (
         new("basic/index#resulttype"),
         "runtime/tasks: who_did_not_declare_the_extension_gets_no_task_and_may_ask_for_none",
         "runtime/task_run: who_did_not_declare_it_sees_no_difference",
+        "core/translate/outcomes: a_result_of_a_kind_that_nobody_knows_does_not_seem_complete_to_a_legacy_client",
     ),
     must(
         "ERROR-ID",
@@ -139,21 +140,22 @@ MESSAGES = (
         new("basic/index#error-codes"),
         "core/translate/outcomes: a_legacy_not_found_has_the_modern_code_for_modern_clients",
         "scenarios/era_matrix: an_address_that_nobody_visits_ends_the_call_with_the_servers_words",
+        "runtime/questions: a_modern_client_that_refuses_never_gets_the_code_of_the_other_era",
     ),
     must(
         "ERROR-CODES-RESERVED",
         "Of the codes -32020 to -32099 only those that the specification defines are sent, in their meaning.",
         new("basic/index#error-codes"),
+        "model/errors: of_the_reserved_codes_only_those_that_the_specification_defines_have_a_name",
         "listeners/http_modern: headers_that_disagree_with_the_body_are_refused "
         "an_unknown_version_is_told_which_are_served",
-        "core/translate/outcomes: error_codes_have_their_http_status",
     ),
     must(
         "ERROR-CODES-OLD-RANGE",
         "Nothing is read into codes from -32000 to -32019 (but -32002), and no new ones are made up there.",
         new("basic/index#error-codes"),
         "core/translate/outcomes: a_backends_error_passes_untouched",
-        "core/plan: a_missing_resource_has_the_code_of_the_clients_era",
+        "model/errors: of_the_reserved_codes_only_those_that_the_specification_defines_have_a_name",
     ),
     must(
         "NOTIFICATION-SILENCE",
@@ -175,7 +177,7 @@ MESSAGES = (
         "A `_meta` key is a name, after a prefix of dotted labels and a slash if it has one.",
         both("basic/index#meta"),
         "backends/mcp_handshake: a_modern_request_carries_the_real_client_and_what_it_sent",
-        "core/wire/meta: what_a_server_says_of_itself_is_no_business_of_the_request",
+        "core/wire/meta: every_key_and_extension_of_ours_is_a_name_after_a_prefix_of_labels",
     ),
     must(
         "META-TRACE",
@@ -197,7 +199,7 @@ SCHEMAS = (
         "SCHEMA-DIALECT",
         "A schema that names no dialect is read as JSON Schema 2020-12.",
         both("basic/index#schema-dialect", "basic/index#implementation-requirements"),
-        "core/schema: every_fault_is_named_with_its_place good_arguments_have_no_faults",
+        "core/schema: a_schema_that_names_no_dialect_is_read_as_2020_12 every_fault_is_named_with_its_place",
         "conformance/suite: every_check_of_every_scenario_ends_through_the_gateway_as_it_does_directly",
     ),
     must(
@@ -259,6 +261,7 @@ STATELESS = (
         "Nothing is asked of a client that it did not declare; what cannot be done without is refused with -32021.",
         new("basic/index#meta"),
         "scenarios/era_matrix: a_client_is_never_asked_what_it_did_not_declare the_server_sees_what_this_client_can_be_asked",
+        "scenarios/era_matrix: addresses_are_shown_until_the_server_is_content_and_to_nobody_who_cannot_visit",
         "runtime/tasks: who_did_not_declare_the_extension_gets_no_task_and_may_ask_for_none",
         "runtime/task_calls: what_the_client_may_not_do_at_all_is_said_before_what_is_wrong_with_the_request",
     ),
@@ -288,8 +291,8 @@ STATELESS = (
         "EXTENSION-NAMES",
         "Extension identifiers follow the rules of `_meta` keys.",
         new("basic/versioning#extension-negotiation"),
+        "core/wire/meta: every_key_and_extension_of_ours_is_a_name_after_a_prefix_of_labels",
         "core/faces: extensions_are_united",
-        "core/translate/tasks: only_a_modern_client_declares_the_extension",
     ),
     must(
         "EXTENSION-ONE-SIDED",
@@ -297,6 +300,7 @@ STATELESS = (
         new("basic/versioning#extension-negotiation"),
         "runtime/task_bridge: a_tool_that_must_be_a_legacy_task_is_a_call_for_a_modern_client_without_the_extension",
         "scenarios/tasks: clients_without_tasks_use_tools_that_only_work_as_tasks only_who_declares_the_extension_may_listen_for_tasks",
+        "core/listing: tools_for_apps_alone_are_listed_only_to_who_shows_apps",
     ),
 )
 
@@ -394,7 +398,7 @@ STDIO = (
     must(
         "STDIO-NO-REQUESTS",
         "A modern server sends no requests.",
-        new("basic/transports/stdio#receiving-messages"),
+        new("basic/transports/stdio#receiving-messages", "basic/patterns/index"),
         "listeners/http_modern: modern_clients_are_not_asked",
         "scenarios/era_matrix: a_question_reaches_the_client_untouched_and_its_answer_the_call",
     ),
@@ -604,6 +608,22 @@ HTTP = (
         "core/wire/headers: every_string_survives_a_header a_malformed_sentinel_matches_nothing plain_values_travel_as_they_are",
     ),
     must(
+        "HTTP-PARAM-CHARACTERS",
+        "A known parameter header with characters that only Base64 may carry is refused, whatever the argument is.",
+        new(
+            "basic/transports/streamable-http#server-behavior-for-custom-headers",
+            "basic/transports/streamable-http#server-validation",
+        ),
+        "core/wire/headers: a_value_that_only_base64_may_carry_is_refused_as_it_is",
+    ),
+    must(
+        "HTTP-PARAM-SAFE",
+        "Integers that travel as headers are within 2^53.",
+        new("basic/transports/streamable-http#schema-extension", "server/tools#x-mcp-header"),
+        "core/wire/headers: integers_compare_as_numbers_and_huge_ones_exactly",
+        why="binds whoever makes the schema and the argument; larger ones travel exactly, for the official SDK takes them",
+    ),
+    must(
         "HTTP-PARAM-ABSENT",
         "A null or missing argument has no header, and none is expected.",
         new("basic/transports/streamable-http#server-behavior-for-custom-headers"),
@@ -710,6 +730,7 @@ UTILITIES = (
         old("basic/utilities/progress#progress-flow") + new("basic/patterns/progress#progress-flow"),
         "scenarios/quirks: progress_all_arrives_in_order_and_never_together_with_the_result",
         "backends/mcp_stdio: two_hundred_steps_of_progress_come_in_order_before_the_result",
+        why=PASSED_ON + ", each in its place; the gateway makes no progress of its own",
     ),
     must(
         "PROGRESS-KNOWN",
@@ -729,8 +750,7 @@ UTILITIES = (
         "PROGRESS-OF-TASKS",
         "The token of a request that became a task stays good until the task ends.",
         old("basic/utilities/progress#behavior-requirements"),
-        "scenarios/tasks: a_legacy_client_has_tasks_of_servers_of_both_eras",
-        why=PASSED_ON + "; what a task says travels under the token of the request that began it",
+        why="binds whoever sends progress of a task; the gateway sends none once a request has become a task, only its state",
     ),
     must(
         "LISTEN-ONLY-WANTED",
@@ -805,7 +825,8 @@ INPUT = (
         "A result that asks has questions or a state.",
         new("basic/patterns/mrtr#server-requirements-basic-workflow"),
         "scenarios/era_matrix: what_is_not_answered_is_asked_again",
-        "runtime/questions: a_server_that_only_wants_to_be_called_again_is_given_time",
+        "runtime/questions: a_server_that_only_wants_to_be_called_again_is_given_time "
+        "a_server_that_wants_nothing_and_gives_no_state_is_not_called_again",
     ),
     must(
         "INPUT-DECLARED",
@@ -890,12 +911,16 @@ ELICITATION = (
         old("client/elicitation#completion-notifications-for-url-mode-elicitation"),
         "runtime/run: the_word_that_an_address_was_dealt_with_goes_to_legacy_clients_alone",
         "backends/mcp_link: the_word_that_an_address_was_dealt_with_is_for_the_client_that_was_asked",
+        "runtime/outside: that_an_address_was_dealt_with_is_told_once_to_whoever_was_asked_to_visit_it "
+        "a_modern_server_has_no_such_messages",
+        "scenarios/outside_of_calls: that_an_address_was_dealt_with_reaches_the_client_that_was_to_visit_it",
     ),
     must(
         "ELICIT-URL-ERROR",
         "-32042 is answered only when an address must be visited, and lists such addresses with their ids.",
         old("client/elicitation#url-elicitation-required-error"),
         "scenarios/era_matrix: a_server_that_wants_an_address_visited_first",
+        "runtime/questions: a_legacy_client_that_can_visit_addresses_gets_the_error_as_it_is",
         "scenarios/official_peers_ask: an_address_that_the_typescript_server_wants_visited_first_is_shown_to_a_modern_client",
     ),
     must(
@@ -1079,6 +1104,8 @@ SERVERS = (
             "server/resources#security-considerations", "server/prompts#image-content", "server/prompts#audio-content"
         ),
         "scenarios/resources: big_binary_contents_pass_untouched_shared_uri_or_not",
+        "scenarios/big_resources: fifty_megabytes_of_text_and_of_bytes_pass_unharmed",
+        "core/translate/ranges: the_parts_of_a_blob_are_the_blob",
     ),
     must(
         "RESOURCE-EMBEDDED",
@@ -1107,6 +1134,7 @@ SERVERS = (
         new("server/utilities/logging#per-request-log-level"),
         "listeners/http_modern: log_lines_need_the_requests_own_level",
         "listeners/mcp_server: log_lines_pass_as_the_era_and_the_level_say",
+        "scenarios/outside_of_calls: log_messages_reach_every_legacy_client_at_its_level_and_no_modern_one",
         "scenarios/notifications: a_call_hears_the_log_messages_of_the_level_its_client_wants",
     ),
     must(
@@ -1128,7 +1156,7 @@ SERVERS = (
         "CACHE-PAGES",
         "All pages of a list have the same scope.",
         new("server/utilities/caching#interaction-with-pagination"),
-        "core/listing: a_modern_page_says_its_type_and_how_long_it_may_be_kept",
+        "core/listing: all_pages_of_a_list_may_be_kept_alike",
     ),
     must(
         "CACHE-SCOPE",
@@ -1150,7 +1178,8 @@ SERVERS = (
         "Cursors are opaque, pages of any size, and only a missing cursor is the end.",
         both("server/utilities/pagination#implementation-guidelines", "server/utilities/pagination#pagination-model"),
         "backends/mcp_offers: all_pages_of_all_kinds_are_taken_in_order an_empty_cursor_is_a_cursor_and_no_end",
-        "core/listing: a_cursor_that_was_tampered_with_is_refused a_cursor_is_the_same_after_a_restart_and_says_nothing",
+        "core/listing: a_cursor_that_was_tampered_with_is_refused a_cursor_has_one_spelling "
+        "a_cursor_is_the_same_after_a_restart_and_says_nothing",
     ),
 )
 
@@ -1219,7 +1248,10 @@ TASKS = (
         "Nobody relies on being told how a task is.",
         old("basic/utilities/tasks#task-status-notification", "basic/utilities/tasks#task-notifications"),
         "runtime/task_following: an_outage_while_the_task_goes_on_is_survived",
-        "runtime/task_news: what_a_modern_server_tells_by_itself_is_passed_on_without_waiting_for_the_next_look",
+        "runtime/task_news: what_a_modern_server_tells_by_itself_is_passed_on_without_waiting_for_the_next_look "
+        "a_server_that_agreed_to_tell_is_no_longer_looked_at_as_often_as_it_allows",
+        "backends/mcp_watch: a_request_for_tasks_declares_the_extension_and_no_other_does",
+        "scenarios/tasks: a_modern_server_that_wants_to_be_looked_at_once_a_minute_is_heard_when_it_tells",
     ),
     must(
         "TASK-LIST",
@@ -1232,14 +1264,15 @@ TASKS = (
         "TASK-CANCEL",
         "Cancelling ends a task for good; one that has ended cannot be cancelled.",
         old("basic/utilities/tasks#task-cancellation"),
-        "runtime/task_bridge: cancelling_reaches_the_legacy_task a_legacy_task_that_its_server_cancelled_is_cancelled",
+        "runtime/task_bridge: cancelling_reaches_the_legacy_task a_legacy_task_that_its_server_cancelled_is_cancelled "
+        "a_modern_task_is_a_legacy_task_for_a_client_that_asked_for_one",
         "runtime/task_run: cancelling_the_task_cancels_the_run",
     ),
     must(
         "TASK-ERRORS",
         "Wrong requests about tasks get the standard errors.",
         old("basic/utilities/tasks#protocol-errors"),
-        "runtime/task_run: errors_are_told_as_the_extension_wants",
+        "runtime/task_calls: the_list_of_tasks_is_one_page_and_knows_no_cursor",
         "runtime/task_calls: what_the_client_may_not_do_at_all_is_said_before_what_is_wrong_with_the_request",
     ),
     must(
@@ -1292,7 +1325,7 @@ PAGES = {
     NEW: (
         "basic/authorization/authorization-server-discovery", "basic/authorization/client-registration",
         "basic/authorization/index", "basic/authorization/security-considerations", "basic/index",
-        "basic/patterns/cancellation", "basic/patterns/mrtr", "basic/patterns/progress",
+        "basic/patterns/cancellation", "basic/patterns/index", "basic/patterns/mrtr", "basic/patterns/progress",
         "basic/patterns/subscriptions", "basic/transports/index", "basic/transports/stdio",
         "basic/transports/streamable-http", "basic/versioning", "client/elicitation", "client/roots",
         "client/sampling", "server/discover", "server/prompts", "server/resources", "server/tools",

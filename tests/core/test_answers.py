@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_orchestrator.core.answers import answer_of, choices, is_for_people
+from mcp_orchestrator.core.answers import answer_of, choices, gist, is_for_people
 from mcp_orchestrator.model.conversation import Question
 
 SCHEMA = {
@@ -18,6 +18,13 @@ SCHEMA = {
     "required": ["town", "decision"],
 }
 FORM = Question("elicitation/create", {"message": "?", "requestedSchema": SCHEMA})
+TEXT = {"type": "text", "text": "Paris"}
+SAMPLING = Question("sampling/createMessage", {"messages": [{"role": "user", "content": TEXT}], "maxTokens": 9})
+TOOLED = Question(
+    "sampling/createMessage",
+    {**SAMPLING.params, "tools": [{"name": "weather"}], "toolChoice": {"mode": "required"}},
+)
+ROOTS = Question("roots/list", {})
 URL = Question("elicitation/create", {"mode": "url", "url": "https://a.example"})
 
 
@@ -78,7 +85,99 @@ def test_choices_are_those_of_one():
     assert choices("text") == []
 
 
-def test_only_elicitation_is_for_people():
+def test_what_people_can_answer():
     assert is_for_people(FORM)
-    assert not is_for_people(Question("sampling/createMessage", {}))
-    assert not is_for_people(Question("roots/list", {}))
+    assert is_for_people(SAMPLING)
+    assert is_for_people(ROOTS)
+    assert not is_for_people(Question("tasks/get", {}))
+    assert gist(Question("elicitation/create", {"message": "Which town?"})) == "Which town?"
+    assert ("sampling" in gist(SAMPLING), "roots" in gist(ROOTS)) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "result"),
+    [
+        ({"content": TEXT}, {"role": "assistant", "model": "a person", "content": TEXT}),
+        (
+            {
+                "content": {"type": "image", "data": "AA==", "mimeType": "image/png"},
+                "model": "m",
+                "stopReason": "endTurn",
+            },
+            {
+                "role": "assistant",
+                "model": "m",
+                "content": {"type": "image", "data": "AA==", "mimeType": "image/png"},
+                "stopReason": "endTurn",
+            },
+        ),
+    ],
+)
+def test_a_person_may_answer_for_a_model(given, result):
+    assert answered(SAMPLING, "accept", content=given).result == result
+
+
+def test_a_person_may_have_the_model_use_an_offered_tool():
+    uses = {"type": "tool_use", "id": "1", "name": "weather", "input": {"city": "Paris"}}
+    result = answered(TOOLED, "accept", content={"content": [TEXT, uses]}).result
+    assert (result["content"], result["stopReason"]) == ([TEXT, uses], "toolUse")
+    plain = Question("sampling/createMessage", {**TOOLED.params, "toolChoice": {"mode": "auto"}})
+    assert answered(plain, "accept", content={"content": TEXT}).result["stopReason"] == "endTurn"
+
+
+@pytest.mark.parametrize(
+    ("question", "given", "text"),
+    [
+        (SAMPLING, None, "content is a block"),
+        (SAMPLING, {"content": "Paris"}, "content is a block"),
+        (SAMPLING, {"content": {"type": "text"}}, "text of a block of type text must be a string"),
+        (SAMPLING, {"content": {"type": "audio", "data": "AA=="}}, "mimeType of a block of type audio"),
+        (SAMPLING, {"content": {"type": ["text"], "text": "x"}}, "content is a block"),
+        (SAMPLING, {"content": [TEXT]}, "no array"),
+        (SAMPLING, {"content": TEXT, "role": "system"}, "role assistant"),
+        (SAMPLING, {"content": TEXT, "model": 7}, "a model, which is a string"),
+        (SAMPLING, {"content": {"type": "tool_use", "id": "1", "name": "weather", "input": {}}}, "content is a block"),
+        (TOOLED, {"content": TEXT}, "required"),
+        (
+            TOOLED,
+            {"content": {"type": "tool_use", "id": "1", "name": "rain", "input": {}}},
+            "the server offers: weather",
+        ),
+        (TOOLED, {"content": {"type": "tool_use", "id": "1", "name": "weather", "input": 7}}, "must be an object"),
+        (ROOTS, None, "are given as"),
+        (ROOTS, {"roots": "file:///a"}, "are given as"),
+        (ROOTS, {"roots": [{"uri": "https://a.example"}]}, "begins with file://"),
+        (ROOTS, {"roots": ["file:///a"]}, "begins with file://"),
+        (ROOTS, {"roots": [{"uri": "file:///a", "name": 7}]}, "name of a root"),
+    ],
+)
+def test_what_no_server_could_take_is_said(question, given, text):
+    with pytest.raises(ValueError, match=text):
+        answered(question, "accept", content=given)
+
+
+def test_a_server_that_forbids_tools_gets_none():
+    forbids = Question("sampling/createMessage", {**TOOLED.params, "toolChoice": {"mode": "none"}})
+    uses = {"type": "tool_use", "id": "1", "name": "weather", "input": {}}
+    with pytest.raises(ValueError, match="forbidden"):
+        answered(forbids, "accept", content={"content": uses})
+
+
+def test_roots_are_given_as_they_are_and_refused_as_none():
+    roots = {"roots": [{"uri": "file:///home/ada", "name": "Home"}]}
+    assert answered(ROOTS, "accept", content=roots).result == roots
+    assert answered(ROOTS, "decline").result == {"roots": []}
+
+
+@pytest.mark.parametrize("action", ["decline", "cancel"])
+def test_a_refused_sampling_is_the_error_of_a_user_who_rejects_it(action):
+    answer = answered(SAMPLING, action)
+    assert (answer.result, answer.code, answer.by) == (None, -1, "cli")
+    with pytest.raises(ValueError, match="neither"):
+        answered(SAMPLING, action, content={"content": TEXT})
+
+
+def test_an_option_is_for_forms():
+    for question in (SAMPLING, ROOTS):
+        with pytest.raises(ValueError, match="forms with one choice"):
+            answered(question, "accept", option="x")

@@ -1,6 +1,6 @@
 """The client's own era where the backend has it, else the other."""
 
-from mcp_orchestrator.core.eras import EraBook, abilities
+from mcp_orchestrator.core.eras import EraBook, abilities, answerable
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.snapshot import EraPolicy
 
@@ -38,6 +38,15 @@ def test_news_is_told_from_what_was_known():
     assert book.unknown
 
 
+def test_what_was_seen_to_work_is_more_than_what_may():
+    book = EraBook(EraPolicy.AUTO, (Era.LEGACY, Era.MODERN))
+    assert book.seen == frozenset()
+    book.learn(Era.MODERN, works=True)
+    assert (book.seen, book.may(Era.LEGACY)) == ({Era.MODERN}, True)
+    book.learn(Era.LEGACY, works=False)
+    assert book.seen == {Era.MODERN}
+
+
 def test_when_both_have_failed_the_wanted_one_is_tried_again():
     book = EraBook(EraPolicy.AUTO, BOTH)
     book.recall({Era.MODERN: False, Era.LEGACY: False})
@@ -47,3 +56,21 @@ def test_when_both_have_failed_the_wanted_one_is_tried_again():
 def test_a_client_hosts_no_tasks_towards_servers():
     client = ClientFace(Era.LEGACY, "2025-11-25", {"elicitation": {}, "tasks": {"requests": {"elicitation": {}}}})
     assert abilities(client) == {"elicitation": {}}
+
+
+def test_whoever_is_answered_for_can_be_asked_everything_and_keeps_what_it_declared():
+    declared = {
+        "elicitation": {"form": {"x": 1}},
+        "sampling": {"context": {}},
+        "roots": {"listChanged": True},
+        "vendor": {},
+    }
+    client = ClientFace(Era.LEGACY, "2025-11-25", declared)
+    assert answerable(client).capabilities == {
+        "elicitation": {"form": {"x": 1}, "url": {}},
+        "sampling": {"context": {}, "tools": {}},
+        "roots": {"listChanged": True},
+        "vendor": {},
+    }
+    assert answerable(ClientFace(Era.MODERN, "2026-07-28")).may_be_asked
+    assert client.capabilities is declared

@@ -43,6 +43,14 @@ def test_a_modern_page_says_its_type_and_how_long_it_may_be_kept():
     assert (result["resultType"], result["ttlMs"], result["cacheScope"]) == ("complete", 0, "private")
 
 
+def test_all_pages_of_a_list_may_be_kept_alike():
+    made = catalog(offers("s", *(tool(f"t{n}") for n in range(3))))
+    first = decode(page(made, OfferKind.TOOL, None, 1))
+    second = decode(page(made, OfferKind.TOOL, first["nextCursor"], 1))
+    third = decode(page(made, OfferKind.TOOL, second["nextCursor"], 1))
+    assert {(one["ttlMs"], one["cacheScope"]) for one in (first, second, third)} == {(0, "private")}
+
+
 def test_a_legacy_page_holds_only_what_legacy_clients_know():
     made = catalog(offers("s", tool("t"), era=Era.LEGACY), era=Era.LEGACY)
     assert set(decode(page(made, OfferKind.TOOL, None, 10))) == {"tools"}
@@ -76,6 +84,34 @@ def test_a_cursor_that_was_tampered_with_is_refused(place, change):
     cursor = bytearray(base64.urlsafe_b64decode(first_cursor(two())))
     cursor[place % len(cursor)] ^= change
     assert isinstance(page(two(), OfferKind.TOOL, base64.urlsafe_b64encode(bytes(cursor)).decode(), 10), Failed)
+
+
+def test_a_cursor_has_one_spelling():
+    longer = catalog(offers("s", tool("another"), tool("b")))
+    cursor = first_cursor(longer)
+    assert cursor.endswith("=")
+    bits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = cursor.rstrip("=")[-1]
+    respelt = cursor.rstrip("=")[:-1] + bits[bits.index(last) + 1] + "=" * cursor.count("=")
+    assert base64.urlsafe_b64decode(respelt) == base64.urlsafe_b64decode(cursor)
+    for other in (respelt, cursor + "=", cursor.rstrip("=")):
+        assert isinstance(page(longer, OfferKind.TOOL, other, 10), Failed), other
+    assert not isinstance(page(longer, OfferKind.TOOL, cursor, 10), Failed)
+
+
+def test_tools_for_apps_alone_are_listed_only_to_who_shows_apps():
+    hidden = {**tool("b"), "_meta": {"ui": {"visibility": ["app"]}}}
+    made = catalog(offers("s", tool("a"), hidden, tool("c")))
+
+    def names(cursor, *, apps):
+        result = decode(listing.page(made, OfferKind.TOOL, cursor, 2, STAMPS, apps=apps))
+        return [entry["name"] for entry in result["tools"]], result.get("nextCursor")
+
+    for _again in range(2):
+        assert names(None, apps=False) == (["s__a", "s__c"], None)
+        shown, cursor = names(None, apps=True)
+        assert shown == ["s__a", "s__b"]
+        assert names(cursor, apps=True) == (["s__c"], None)
 
 
 def test_a_cursor_is_the_same_after_a_restart_and_says_nothing():

@@ -16,6 +16,24 @@ def test_good_arguments_have_no_faults():
     assert Checker(SEARCH).faults({"query": "x", "limit": 3}) == []
 
 
+def test_a_schema_that_names_no_dialect_is_read_as_2020_12():
+    pair = {"prefixItems": [{"type": "string"}], "items": False}
+    schema = {
+        "type": "object",
+        "properties": {"pair": pair, "b": {}},
+        "dependentRequired": {"pair": ["b"]},
+        "allOf": [{"properties": {"c": {}}}],
+        "unevaluatedProperties": False,
+    }
+    for body in (schema, {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}):
+        checker = Checker(body)
+        assert checker.faults({"pair": ["x"], "b": 1, "c": 2}) == []
+        for wrong in ({"pair": [1], "b": 1}, {"pair": ["x", "y"], "b": 1}, {"pair": ["x"]}, {"d": 1}):
+            assert checker.faults(wrong), wrong
+    older = {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
+    assert Checker(older).faults({"pair": ["x", "y"]}) != Checker(schema).faults({"pair": ["x", "y"]})
+
+
 def test_every_fault_is_named_with_its_place():
     faults = Checker(SEARCH).faults({"limit": "three", "querry": 1})
     text = "; ".join(faults)

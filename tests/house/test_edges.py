@@ -3,9 +3,11 @@
 import ast
 import re
 
-# The only functions that may catch everything: the edge of a run, and of a request over HTTP and over stdio.
+# The only functions that may catch everything: the edge of a run (a call or a delegation), and of a request over HTTP
+# and over stdio.
 BROAD_EXCEPTS = {
     ("runtime.run", "Run.carry_out"),
+    ("runtime.carrying", "Carrier.carry"),
     ("listeners.http", "HttpApp.__call__"),
     ("listeners.stdio", "StdioListener._guarded"),
 }

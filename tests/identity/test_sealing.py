@@ -54,6 +54,17 @@ def test_what_is_no_stamp_of_ours_is_refused(token):
         SEALER.unstamp(token, b"bond")
 
 
+@pytest.mark.parametrize("make", [SEALER.seal, SEALER.stamp])
+def test_another_spelling_of_the_same_bytes_is_refused(make):
+    token = make(b"123", b"bond")
+    opened = SEALER.unseal if make == SEALER.seal else SEALER.unstamp
+    assert opened(token, b"bond") == b"123"
+    assert token.endswith("=")
+    for other in (token + "=", token.rstrip("="), token + "\n"):
+        with pytest.raises(ValueError, match="ours"):
+            opened(other, b"bond")
+
+
 def test_a_stamp_opens_with_no_other_bond_or_key_and_is_no_seal():
     stamp = SEALER.stamp(b"tools", b"one list")
     for sealer, bond in ((SEALER, b"another"), (AesGcmSealer(new_key()), b"one list")):

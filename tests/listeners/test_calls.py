@@ -87,6 +87,7 @@ def test_null_arguments_mean_the_same_as_none():
         ("prompts/get", {"name": "p", "arguments": {"a": 1}}, "argument 'a' must be a string"),
         ("resources/read", {"uri": 1}, "resources/read: uri must be a string"),
         ("resources/subscribe", {}, "resources/subscribe: uri must be a string"),
+        ("resources/read", {"uri": "u:1", "_meta": {"mcp-orchestrator/range": {"offset": -1}}}, "offset must be"),
         ("completion/complete", {"ref": {"type": "ref/prompt", "name": "p"}}, "argument must be"),
         ("completion/complete", {"ref": 1, "argument": {"name": "a", "value": "b"}}, "ref must be"),
         ("completion/complete", {"ref": {"type": []}, "argument": {"name": "a", "value": "b"}}, "ref must be"),

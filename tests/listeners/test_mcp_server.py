@@ -13,7 +13,7 @@ from mcp_orchestrator.listeners.mcp_server import RunPort, Runs, event_notificat
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Completed, Failed
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, Notice, ResourceUpdated
 
 pytestmark = pytest.mark.anyio
 
@@ -127,3 +127,13 @@ def test_events_become_notifications_with_the_subscription_in_meta():
     updated = json.loads(event_notification(ResourceUpdated({"uri": "u:1", "_meta": {"a": 1}}), meta))
     assert updated["params"] == {"uri": "u:1", "_meta": {"a": 1, **meta}}
     assert json.loads(event_notification(LogLine({"level": "info"})))["params"] == {"level": "info"}
+    notice = json.loads(event_notification(Notice("notifications/vendor/thing", {"a": 1})))
+    assert (notice["method"], notice["params"]) == ("notifications/vendor/thing", {"a": 1})
+
+
+def test_the_subscription_of_the_gateway_itself_is_not_shown_to_legacy_clients():
+    ours = {"io.modelcontextprotocol/subscriptionId": 13}
+    bare = json.loads(event_notification(ResourceUpdated({"uri": "u:1", "_meta": ours})))
+    assert bare["params"] == {"uri": "u:1"}
+    kept = json.loads(event_notification(ResourceUpdated({"uri": "u:1", "_meta": ours | {"a": 1}})))
+    assert kept["params"] == {"uri": "u:1", "_meta": {"a": 1}}

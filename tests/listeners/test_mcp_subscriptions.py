@@ -13,7 +13,7 @@ from mcp_orchestrator.listeners.mcp_subscriptions import Listen, wanted_of
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Failed
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, TaskChanged, View
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, Notice, ResourceUpdated, TaskChanged, View
 
 pytestmark = pytest.mark.anyio
 VIEW = View(Era.MODERN, "reviewer")
@@ -61,7 +61,8 @@ async def test_templates_count_as_resources_and_log_lines_as_nothing():
     for event in (
         ListChanged(OfferKind.TEMPLATE),
         ListChanged(OfferKind.TOOL),
-        LogLine({}),
+        LogLine({}, common=True),
+        Notice("notifications/vendor/thing", {}, common=True),
         ResourceUpdated({"uri": []}),
     ):
         gateway.tell(event)

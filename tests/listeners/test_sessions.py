@@ -1,6 +1,7 @@
 """The house of sessions: who is found, who must go, and in which order."""
 
 import asyncio
+import json
 
 import anyio
 import pytest
@@ -13,7 +14,7 @@ from mcp_orchestrator.listeners.sessions import LegacySession, Sessions, new_ses
 from mcp_orchestrator.model.call import ANONYMOUS, ClientFace, Era, Principal
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
-from mcp_orchestrator.plugin_api import ListChanged, ResourceUpdated, View
+from mcp_orchestrator.plugin_api import ListChanged, LogLine, Notice, ResourceUpdated, View
 
 pytestmark = pytest.mark.anyio
 
@@ -168,3 +169,36 @@ def test_log_messages_outside_of_calls_obey_the_level():
     mine.notify("notifications/message", {"level": "info"})
     mine.notify("notifications/message", {"level": "alert"})
     assert len(main.messages) == 1
+
+
+def test_log_messages_of_no_call_and_no_one_client_reach_a_client_that_set_no_level_from_info_on():
+    gateway = FakeGateway()
+    mine, main = session(gateway), Channel()
+    mine.attach(main)
+    for level in ("debug", "info"):
+        gateway.tell(LogLine({"level": level}, common=True))
+    assert [json.loads(message)["params"] for message in main.messages] == [{"level": "info"}]
+    gateway.tell(LogLine({"level": "debug"}))
+    assert len(main.messages) == 2, "a session of its own says what its server chose to say"
+    mine.log_level = "debug"
+    gateway.tell(LogLine({"level": "debug"}, common=True))
+    assert len(main.messages) == 3
+
+
+def test_that_an_address_was_dealt_with_waits_for_a_stream_and_other_notices_do_not():
+    gateway = FakeGateway()
+    mine, stream = session(gateway), Channel()
+    for ident in ("e", "e", "f"):
+        gateway.tell(Notice("notifications/elicitation/complete", {"elicitationId": ident}))
+    gateway.tell(Notice("notifications/vendor/thing", {}))
+    mine.attach(stream)
+    assert [json.loads(message)["params"] for message in stream.messages] == [
+        {"elicitationId": "e"}, {"elicitationId": "f"},
+    ]  # fmt: skip
+    gateway.tell(Notice("notifications/vendor/thing", {"a": 1}))
+    assert json.loads(stream.messages[-1]) == {
+        "jsonrpc": "2.0", "method": "notifications/vendor/thing", "params": {"a": 1},
+    }  # fmt: skip
+    mine.detach(stream)
+    gateway.tell(Notice("notifications/elicitation/complete", {"elicitationId": "g"}))
+    assert len(stream.messages) == 4, "a client that lost its stream gets it when it resumes it"

@@ -1,11 +1,12 @@
 """A server that asks whatever it is told to, in one era, over stdio or HTTP, and counts what it carried out.
 
 `python asker.py stdio|http:PORT --era modern|legacy [--log FILE]`. The tool `ask` gets the questions of each round and
-answers with what it heard; `visit` wants an address visited first. Each execution is one line of the file: its tag.
+answers with what it heard; `visit` wants an address visited first, so many `times`. Each execution is one line of the file: its tag.
 """
 
 import argparse
 import asyncio
+import collections
 import contextlib
 import json
 import os
@@ -27,13 +28,13 @@ class RpcError(Exception):
 
 
 class Asker:
-    """What both transports share: one request in, one result out. `visited` are the tags of addresses visited."""
+    """What both transports share: one request in, one result out. `visited` counts calls that wanted an address visited."""
 
     def __init__(self, era, log, way=""):
         self.era = era
         self.uri = f"ask://{era}-{way}/one"
         self.log = log
-        self.visited = set()
+        self.visited = collections.Counter()
 
     def count(self, arguments):
         if self.log:
@@ -104,8 +105,8 @@ class Asker:
         asked = {"mode": "url", "url": arguments["url"], "message": "Please sign in"}
         if self.era == "modern":
             return [[question(asked)]]
-        if arguments["tag"] not in self.visited:
-            self.visited.add(arguments["tag"])
+        self.visited[arguments["tag"]] += 1
+        if self.visited[arguments["tag"]] <= arguments.get("times", 1):
             data = {"elicitations": [{**asked, "elicitationId": arguments["tag"]}]}
             raise RpcError(-32042, "Sign in first", data)
         return []

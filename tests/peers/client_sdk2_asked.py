@@ -41,6 +41,10 @@ async def main():
 
     async def sample(_context, params):
         asked.append(params.model_dump(mode="json", by_alias=True, exclude_none=True))
+        if asked[-1].get("tools"):
+            uses = [{"type": "tool_use", "id": "1", "name": asked[-1]["tools"][0]["name"], "input": {"city": "Paris"}}]
+            said = {"role": "assistant", "content": uses, "model": "m", "stopReason": "toolUse"}
+            return types.CreateMessageResultWithTools.model_validate(said)
         text = types.TextContent(type="text", text="Paris")
         return types.CreateMessageResult(role="assistant", content=text, model="m", stop_reason="endTurn")
 
@@ -48,7 +52,9 @@ async def main():
         asked.append({})
         return types.ListRootsResult(roots=[types.Root(uri="file:///home/ada", name="Home")])
 
+    able = types.SamplingCapability(tools=types.SamplingToolsCapability())
     callbacks = {"elicitation_callback": elicit, "sampling_callback": sample, "list_roots_callback": roots}
+    callbacks["sampling_capabilities"] = able
     async with Client(server, mode=mode, **callbacks) as client:
         results, of_each = [], []
         for call in json.load(sys.stdin):

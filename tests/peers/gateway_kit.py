@@ -216,7 +216,7 @@ class Events:
 
     def __init__(self, reply):
         self._chunks = reply.aiter_bytes()
-        self._parser = Parser()
+        self._parser = Parser(2**27)
         self._ready = []
 
     async def next(self):

@@ -1,14 +1,16 @@
-"""A server of the modern era only, on mcp 2.3 over HTTP, whose call needs an answer: `input_required`, then again.
+"""A server of the modern era only, on mcp 2.3, whose call needs an answer: `input_required`, then again.
 
-Run: `python hotel_new.py RECORD PORT`: what reached it goes to the record.
+Run: `python hotel_new.py RECORD PORT` over HTTP, `python hotel_new.py RECORD` over stdio. What reached it goes to the record.
 """
 
+import asyncio
 import json
 import sys
 
 import uvicorn
 from hotel_form import FORM, booked, question
 from mcp.server import Server
+from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, InputRequiredResult, ListToolsResult
 
@@ -43,9 +45,17 @@ async def modern_only(ctx, call_next):
     return await call_next(ctx)
 
 
+async def over_stdio(server: Server) -> None:
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
+
+
 def main() -> None:
     server = Server("new-hotel", version="1", on_list_tools=list_tools, on_call_tool=call_tool)
     server.middleware.append(modern_only)
+    if len(sys.argv) == 2:
+        asyncio.run(over_stdio(server))
+        return
     app = server.streamable_http_app(host="127.0.0.1")
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 

@@ -1,6 +1,7 @@
-"""A server of the legacy era, on mcp 1.x over stdio, that asks its caller in the middle of a call.
+"""A server of the legacy era, on mcp 1.x, that asks its caller in the middle of a call.
 
-Run: `python hotel_old.py RECORD [GATE]`: what reached it goes to the record. It starts only when no file GATE exists.
+Run: `python hotel_old.py RECORD [GATE]` over stdio, `python hotel_old.py RECORD http:PORT` over HTTP. What reached it
+goes to the record. It starts only when no file GATE exists.
 """
 
 import sys
@@ -23,7 +24,16 @@ async def book(room: str, ctx: Context) -> dict[str, Any]:
     return booked(sys.argv[1], room, version, answer.model_dump())
 
 
-if __name__ == "__main__":
-    while len(sys.argv) > 2 and Path(sys.argv[2]).exists():
+def main() -> None:
+    way = sys.argv[2] if len(sys.argv) > 2 else ""
+    if way.startswith("http:"):
+        hotel.settings.port = int(way.removeprefix("http:"))
+        hotel.run("streamable-http")
+        return
+    while way and Path(way).exists():
         time.sleep(0.05)
     hotel.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,11 @@
 """An MCP server of one era that notes every request and does what its tools are told: over HTTP in this loop, or on stdio.
 
-`python played.py modern|legacy` serves stdin and stdout. Tools: `report`, `touch`, `change`, `say`, `link`, `end`.
+`python played.py modern|legacy` serves stdin and stdout. Tools: `report`, `touch`, `change`, `say`, `link`, `end`, and
+unlisted ones: `later` says something after its answer, `visit` wants an address visited first.
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -39,7 +41,17 @@ def unsubscribe(talk, params):
     return {}
 
 
+def big(kind, size):
+    """The contents of `big://KIND/SIZE`: that many characters of text, or bytes."""
+    if kind == "text":
+        return {"text": ("0123456789 äöü\n" * (size // 15 + 1))[:size]}
+    return {"blob": base64.b64encode((bytes(range(256)) * (size // 256 + 1))[:size]).decode()}
+
+
 def read(_talk, params):
+    if params["uri"].startswith("big://"):
+        kind, size = params["uri"].removeprefix("big://").split("/")
+        return {"contents": [{"uri": params["uri"], **big(kind, int(size))}]}
     return {"contents": [{"uri": params["uri"], "text": f"text of {params['uri']}"}]}
 
 
@@ -117,6 +129,13 @@ class Played:
                     say("notifications/message", {"level": level, "data": given.get("data", level)})
         elif name == "link":
             return self.complete({"content": [{"type": "resource_link", "name": "l", "uri": given["uri"], "size": 7}]})
+        elif name == "later":
+            for each in self.conversations:
+                for method, params in given["says"]:
+                    asyncio.get_running_loop().call_later(0.05, each.push, method, params)
+        elif name == "visit":
+            address = {"mode": "url", "url": "https://a.example/", "message": "visit", "elicitationId": given["id"]}
+            raise RefusedError(-32042, "visit an address first", {"elicitations": [address]})
         elif name == "report":
             return self.complete({"content": [], "structuredContent": {"seen": self.seen}})
         return self.complete({"content": []})

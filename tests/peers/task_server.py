@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ PREFIX = "io.modelcontextprotocol/"
 INFO = {"name": "tasks", "version": "1"}
 TERMINAL = {"completed", "failed", "cancelled"}
 NAME_BEARING = {"tools/call": "name", "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId"}
-POLL_MS = 100
+POLL_MS = int(os.environ.get("POLL_MS", "100"))
 TTL_MS = 600_000
 STEP = 0.2  # seconds that a small job takes
 MISSING = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
@@ -224,8 +225,11 @@ class Tasks:
         return {"resultType": "task", **shown}
 
     def listen(self, key: Any, params: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
-        """Acknowledge a subscription; returns how to end it."""
+        """Acknowledge a subscription; returns how to end it. Only who declares the extension may listen for tasks."""
         wanted = params.get("notifications") or {}
+        able = ((params.get("_meta") or {}).get(PREFIX + "clientCapabilities") or {}).get("extensions") or {}
+        if "taskIds" in wanted and EXTENSION not in able:
+            raise RpcError(-32021, "Missing required client capability", MISSING)
         ids = [task for task in wanted.get("taskIds") or () if task in self.jobs]
         entry = (set(ids), key, send)
         self.listeners.append(entry)
@@ -385,9 +389,13 @@ class Http:
 
     async def stream(self, message, receive, send) -> None:
         lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        try:
+            stop = self.tasks.listen(message["id"], message.get("params") or {}, lines.put_nowait)
+        except RpcError as error:
+            await self.reply(send, 400, json.dumps(failure(message["id"], error)).encode())
+            return
         head = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": head})
-        stop = self.tasks.listen(message["id"], message.get("params") or {}, lines.put_nowait)
         gone = asyncio.ensure_future(self.gone(receive))
         try:
             while not gone.done():
@@ -444,7 +452,10 @@ async def piped(modern: bool) -> None:
             with contextlib.suppress(KeyError):
                 stops.pop(key)()
         elif message["method"] == "subscriptions/listen" and modern:
-            stops[message["id"]] = tasks.listen(message["id"], message.get("params") or {}, write)
+            try:
+                stops[message["id"]] = tasks.listen(message["id"], message.get("params") or {}, write)
+            except RpcError as error:
+                write(failure(message["id"], error))
         else:
             running[message["id"]] = loop.create_task(one(message))
 

@@ -36,3 +36,13 @@ def test_resources_and_templates_share_one_notification():
     assert heard == [ListChanged(OfferKind.RESOURCE)]
     announcements.lists_changed(frozenset({OfferKind.TEMPLATE}))
     assert heard[1:] == [ListChanged(OfferKind.TEMPLATE)]
+
+
+def test_client_sessions_are_told_whom_it_concerns():
+    announcements, one, two, listening = Announcements(), [], [], []
+    announcements.watch(VIEW, "1", one.append)
+    announcements.watch(VIEW, "2", two.append)
+    announcements.watch(VIEW, None, listening.append)
+    event = ResourceUpdated({"uri": "a://b"})
+    announcements.to_sessions(lambda view, session: (view, session) == (VIEW, "2"), event)
+    assert (one, two, listening) == ([], [event], [])

@@ -62,6 +62,6 @@ async def test_a_run_that_ends_takes_its_questions_along():
 
 async def test_what_is_not_for_people_or_one_too_many_does_not_wait(monkeypatch):
     made = desk()
-    assert await made.ask("r", "q1", Question("roots/list", {})) is None
+    assert await made.ask("r", "q1", Question("tasks/get", {})) is None
     monkeypatch.setattr("mcp_orchestrator.runtime.desk.MOST", 0)
     assert await made.ask("r", "q1", FORM) is None

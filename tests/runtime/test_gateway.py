@@ -9,7 +9,7 @@ from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
-from mcp_orchestrator.plugin_api import LogLine, ResourceUpdated, View
+from mcp_orchestrator.plugin_api import LogLine, Notice, ResourceUpdated, View
 from mcp_orchestrator.testing.fake_backend import tool
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +124,24 @@ async def test_a_subscription_is_noted_once_the_backend_agreed_and_updates_reach
         assert heard == [ResourceUpdated({"uri": "memo://a"})]
         own.say(LogLine({"level": "info", "data": "x"}))
         assert heard[-1] == LogLine({"level": "info", "data": "x"})
+        own.say(Notice("notifications/elicitation/complete", {"elicitationId": "e"}))
+        assert heard[-1] == Notice("notifications/elicitation/complete", {"elicitationId": "e"})
         assert others == []
+
+
+async def test_what_a_shared_session_says_outside_of_calls_reaches_the_legacy_clients_of_its_server(tmp_path):
+    backend = FakeBackend("two")
+    async with whole(tmp_path, FakeBackend("one"), backend) as made:
+        quiet, narrow, listening, own = [], [], [], []
+        await made.call("two__echo", asking("able"))
+        made.gateway.watch(View(Era.LEGACY), "quiet", quiet.append)
+        made.gateway.watch(View(Era.LEGACY, "narrow"), "narrow", narrow.append)
+        made.gateway.watch(View(Era.LEGACY), "able", own.append)
+        made.gateway.watch(View(Era.MODERN), None, listening.append)
+        line = LogLine({"level": "error", "data": "disk full"}, common=True)
+        shared = next(session for session in backend.sessions if not session.opening.exclusive)
+        shared.say(line)
+        assert (quiet, narrow, listening, own) == ([line], [], [], [])
 
 
 async def test_one_client_may_stop_hearing_of_a_resource_without_silencing_the_others(tmp_path):

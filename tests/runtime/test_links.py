@@ -79,23 +79,27 @@ async def test_a_link_into_another_servers_list_goes_to_the_server_that_gave_it(
         assert (asked(one), asked(two)) == (["memo://a"], ["memo://a"])
 
 
-async def test_a_link_that_no_list_has_is_read_from_whoever_gave_it(tmp_path):
-    one, two = backend("one", "odd://1"), backend("two", "odd://2", "odd://1")
-    async with whole(tmp_path, one, two) as made:
-        assert isinstance(await read(made, "odd://1"), Failed)
-        assert await links(made, "one__echo") == ["odd://1"]
-        assert await links(made, "two__echo") == ["odd://2", "mcp://two/odd://1"], "the second is not the first's"
-        for uri in ("odd://1", "odd://2", "mcp://two/odd://1"):
-            assert await contents(made, uri) == [uri]
-        assert (asked(one), asked(two)) == (["odd://1"], ["odd://2", "odd://1"])
+async def test_a_link_that_no_list_has_names_the_server_that_gave_it_and_needs_no_memory(tmp_path):
+    given = {}
+    for _start in range(2):
+        one, two = backend("one", "odd://1"), backend("two", "odd://2", "odd://1")
+        async with whole(tmp_path, one, two) as made:
+            assert isinstance(await read(made, "odd://1"), Failed)
+            for uri in given.get("two__echo", []):  # those of the process before
+                assert await contents(made, uri) == [uri]
+                assert asked(two)[-1] == uri.removeprefix("mcp://two/")
+            given = {tool: await links(made, tool) for tool in ("one__echo", "two__echo")}
+            assert given == {
+                "one__echo": ["mcp://one/odd://1"],
+                "two__echo": ["mcp://two/odd://2", "mcp://two/odd://1"],
+            }
 
 
-async def test_a_remembered_link_is_read_by_nobody_who_may_not_see_its_server(tmp_path):
-    one, two, three = backend("one"), backend("two", "odd://1"), backend("three")
+async def test_a_link_is_read_by_nobody_who_may_not_see_its_server(tmp_path):
+    one, two, three = backend("one"), backend("two", "odd://1", "https://a.example/x"), backend("three")
     async with whole(tmp_path, one, two, three) as made:
-        await links(made, "two__echo")
-        assert isinstance(await read(made, "odd://1", profile="narrow"), Failed)
-        assert isinstance(await read(made, "mcp://two/odd://1", profile="narrow"), Failed)
+        for uri in await links(made, "two__echo"):
+            assert isinstance(await read(made, uri, profile="narrow"), Failed)
         assert (asked(one), asked(two)) == ([], [])
 
 
@@ -103,6 +107,8 @@ async def test_addresses_of_the_web_are_left_to_the_client(tmp_path):
     one, two = backend("one", "https://a.example/x"), backend("two", "https://a.example/x")
     async with whole(tmp_path, one, two) as made:
         assert await links(made, "one__echo") == await links(made, "two__echo") == ["https://a.example/x"]
+        assert await contents(made, "https://a.example/x") == ["https://a.example/x"]
+        assert (asked(one), asked(two)) == (["https://a.example/x"], []), "whoever gave it first is asked for it here"
 
 
 async def test_an_error_about_a_resource_names_it_as_the_client_did(tmp_path):
@@ -111,24 +117,25 @@ async def test_an_error_about_a_resource_names_it_as_the_client_did(tmp_path):
         assert failed.data == {"uri": "mcp://one/memo://gone"}
 
 
-async def test_a_long_link_is_qualified_instead_of_remembered(tmp_path):
-    long = "odd://" + "x" * 3000
+async def test_a_long_address_of_the_web_is_not_remembered(tmp_path):
+    long = "https://a.example/" + "x" * 3000
     async with whole(tmp_path, backend("one", long), backend("two")) as made:
-        assert await links(made, "one__echo") == [f"mcp://one/{long}"]
+        assert await links(made, "one__echo") == [long]
+        assert made.gateway.links.owner(long) is None
 
 
 async def test_the_only_server_of_a_view_keeps_its_uris_and_its_very_bytes(tmp_path):
-    async with whole(tmp_path, backend("one", "odd://1", listed=["memo://a"])) as made:
-        assert await links(made, "one__echo") == ["odd://1"]
-        assert made.gateway.links.owner("odd://1") is None
+    async with whole(tmp_path, backend("one", "odd://1", "https://a.example", listed=["memo://a"])) as made:
+        assert await links(made, "one__echo") == ["odd://1", "https://a.example"]
+        assert made.gateway.links.owner("https://a.example") is None
 
 
-async def test_a_large_result_is_not_read_where_no_uri_is_shared(tmp_path):
-    large = b"x" * 100_000
-    one, two = backend("one", "odd://1", extra=large), backend("two")
+async def test_links_in_a_large_result_can_be_read_too(tmp_path):
+    one, two = backend("one", "odd://1", extra=b"x" * 100_000), backend("two")
     async with whole(tmp_path, one, two) as made:
-        await links(made, "one__echo")
-        assert made.gateway.links.owner("odd://1") is None
+        (uri,) = await links(made, "one__echo")
+        assert await contents(made, uri) == [uri]
+        assert asked(one) == ["odd://1"]
 
 
 async def test_what_is_remembered_is_bounded(tmp_path):
@@ -137,6 +144,7 @@ async def test_what_is_remembered_is_bounded(tmp_path):
         call = Call(CallKind.TOOL, "tools/call", "one__echo", {}, {}, MODERN)
         target = made.gateway.plan(call).target
         for number in range(5):
-            block = {"type": "resource_link", "uri": f"odd://{number}"}
+            block = {"type": "resource_link", "uri": f"https://a.example/{number}"}
             memory.for_the_way(catalog, call, target, Completed(encode({"content": [block]}), Era.MODERN))
-        assert [memory.owner(f"odd://{number}") for number in range(5)] == [None, None, "one", "one", "one"]
+        owners = [memory.owner(f"https://a.example/{number}") for number in range(5)]
+        assert owners == [None, None, "one", "one", "one"]

@@ -49,6 +49,24 @@ async def test_a_question_is_shown_and_answered_and_the_journal_says_by_whom(tmp
             await actions.answer(given)
 
 
+async def test_a_sampling_request_is_answered_or_refused_by_a_person(tmp_path):
+    asked = Question("sampling/createMessage", {"messages": [], "maxTokens": 9})
+
+    async def sample(_invocation, talk):
+        answer = await talk.ask(asked)
+        return Completed(encode({"got": answer.result, "code": answer.code}), Era.LEGACY)
+
+    async with whole(tmp_path, FakeBackend("one", play=sample)) as made:
+        run, actions = await started(made)
+        given = {"run": run.id, "question": "q1", "action": "accept"}
+        answered = await actions.answer({**given, "content": {"content": {"type": "text", "text": "Paris"}}})
+        assert decode((await run.outcome()).result)["got"] == answered["answer"]
+        run, actions = await started(made)
+        refused = await actions.answer({"run": run.id, "question": "q1", "action": "decline"})
+        assert refused["answer"] == {"error": {"code": -1, "message": "User rejected sampling request"}}
+        assert decode((await run.outcome()).result) == {"got": None, "code": -1}
+
+
 async def test_a_run_is_cancelled(tmp_path):
     async with whole(tmp_path, FakeBackend("one", play=ask)) as made:
         run, actions = await started(made)

@@ -171,6 +171,22 @@ async def test_uris_are_told_as_the_client_knows_them_parts_of_a_resource_too(tm
         assert heard["s1"] == ["mcp://one/memo://a", "mcp://one/memo://a/part"]
 
 
+@pytest.mark.parametrize("era", list(Era))
+async def test_one_who_hears_no_more_is_told_no_more_and_the_others_are(tmp_path, era):
+    one = backend(speaks=(era,))  # a legacy client finds out by its first subscription which era there is
+    async with whole(tmp_path, one) as made:
+        heard = ears(made, "s1", "s2")
+        for name in ("s1", "s2"):
+            assert isinstance(await ask(made, "subscribe", quiet(name)), Completed)
+        (session,) = [each for each in one.sessions if each.invocations]
+        assert isinstance(await ask(made, "unsubscribe", quiet("s1")), Completed)
+        session.say(ResourceUpdated({"uri": "memo://a"}))
+        assert heard == {"s1": [], "s2": ["memo://a"]}
+        assert sent(session) == [("subscribe", "memo://a")]
+        await ask(made, "unsubscribe", quiet("s2"))
+        assert sent(session)[1:] == [("unsubscribe", "memo://a")]
+
+
 async def test_a_backend_of_both_eras_tells_each_client_once(tmp_path):
     one = backend(speaks=(Era.MODERN, Era.LEGACY))
     async with whole(tmp_path, one) as made:

@@ -35,6 +35,14 @@ async def test_an_update_needs_an_object_of_responses(tmp_path, responses):
         assert (refused.kind, refused.code) == (FailureKind.INVALID, -32602)
 
 
+@pytest.mark.parametrize("cursor", ["", "x", 7])
+async def test_the_list_of_tasks_is_one_page_and_knows_no_cursor(tmp_path, cursor):
+    async with whole(tmp_path, TaskBackend("one", Era.LEGACY)) as made:
+        client = Client(ready(made), OLD)
+        assert await client.ask("tasks/list") == await client.ask("tasks/list", cursor=None) == {"tasks": []}
+        assert (await client.outcome("tasks/list", cursor=cursor)).code == -32602
+
+
 async def test_answers_of_our_own_leave_no_runs_in_the_journal(tmp_path):
     async with whole(tmp_path, TaskBackend("one", Era.MODERN)) as made:
         before = len(made.journal.events)

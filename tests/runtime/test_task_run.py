@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-from engines import FakeBackend, whole
-from task_backends import ABLE, ADA, EVE, OLD, PLAIN, Client
+from engines import Ear, FakeBackend, whole
+from task_backends import ABLE, ADA, EVE, OLD, PLAIN, Client, call
 
 from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.identity.sealing import AesGcmSealer, new_key
@@ -243,3 +243,19 @@ async def test_a_task_is_forgotten_when_its_time_is_over(tmp_path, monkeypatch):
             while made.engine.tasks._faces:  # noqa: ASYNC110 - a timer of the loop
                 await anyio.sleep(0.01)
         assert (await client.outcome("tasks/get", taskId=task)).code == -32602
+
+
+async def test_who_came_for_the_result_hears_that_an_address_was_dealt_with(tmp_path):
+    backend = Slow()
+    async with whole(tmp_path, backend) as made:
+        run = made.gateway.start(call("tools/call", OLD, name="one__echo", arguments={}), Ear())
+        assert made.engine.tasks.promote(run, ahead=True)
+        came = Ear()
+        for attached in (False, True):
+            if attached:
+                run.face.attach(came)
+            run.notify("notifications/elicitation/complete", {"elicitationId": "e"})
+            run.notify("notifications/message", {"data": 1})
+        assert came.heard == [("notifications/elicitation/complete", {"elicitationId": "e"})]
+        backend.go.set()
+        await run.face.finished.wait()

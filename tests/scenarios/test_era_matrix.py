@@ -269,8 +269,23 @@ async def test_an_address_that_nobody_visits_ends_the_call_with_the_servers_word
     arguments = {"tag": f"t{next(TAGS)}", "url": "https://login.example/"}
     response, _ = await clients[client].call(f"{backend}__visit", arguments, lambda *_: {"action": "decline"})
     assert response["error"]["message"] == "Sign in first"
-    assert response["error"]["code"] != -32042
+    assert response["error"]["code"] == -1  # as a user who rejects; -32042 is not for the modern era
     assert executed(log, arguments) == 1
+
+
+@pairs(MODERN_CLIENTS, LEGACY_BACKENDS)
+async def test_addresses_are_shown_until_the_server_is_content_and_to_nobody_who_cannot_visit(
+    clients, log, client, backend
+):
+    one, arguments = clients[client], {"tag": f"t{next(TAGS)}", "url": "https://login.example/", "times": 3}
+    response, asked = await one.call(f"{backend}__visit", arguments, lambda *_: {"action": "accept"})
+    assert "result" in response
+    assert (len(asked), executed(log, arguments)) == (3, 4)
+    before, one._capabilities = one._capabilities, {"elicitation": {}}
+    response = await one.first(f"{backend}__visit", {**arguments, "tag": f"t{next(TAGS)}"})
+    one._capabilities = before
+    assert response["error"]["code"] == -32021
+    assert response["error"]["data"]["requiredCapabilities"] == {"elicitation": {"url": {}}}
 
 
 # -- answers that are not what was asked for ---------------------------------------------------------------------------

@@ -157,6 +157,28 @@ async def test_many_clients_are_one_subscription_upstream_until_the_last_one_lea
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("backend", ["modern", "legacy"])
+@pytest.mark.parametrize("transport", ["http", "stdio"])
+async def test_one_of_two_who_unsubscribes_hears_no_more_and_the_other_still_does(tmp_path, backend, transport):
+    async with (
+        between(tmp_path, backend, transport) as url,
+        legacy(url) as judge,
+        hearing(url, "legacy") as one,
+        hearing(url, "legacy") as two,
+    ):
+        await subscribed(judge, backend)
+        await one.client.ask("resources/unsubscribe", {"uri": "memo://a"})
+        for _ in range(2):
+            await judge.call("one__touch", {"uri": "memo://a"})
+            assert await two.next("resources/updated") == "memo://a"
+        await judge.call("one__change", {"kind": "tools"})
+        await one.next("tools/list_changed")
+        assert ("resources/updated", "memo://a") not in one.left()
+        await one.client.ask("resources/subscribe", {"uri": "memo://a"})
+        await judge.call("one__touch", {"uri": "memo://a"})
+        assert await one.next("resources/updated") == "memo://a"
+
+
 @pytest.mark.parametrize(
     ("client", "backend", "transport"),
     [each for each in COMBINATIONS if each.values[1:] != ("modern", "http")],  # that one has no session that could end

@@ -26,9 +26,35 @@ SAMPLING = {
     "method": "sampling/createMessage",
     "params": {"messages": [{"role": "user", "content": TEXT}], "maxTokens": 9},
 }
-ROUNDS = [[FORM, SAMPLING, {"method": "roots/list"}], [URL], [FORM]]
+WEATHER = {"name": "weather", "description": "", "inputSchema": {"type": "object", "properties": {}}}
+TOOLED = {
+    "method": "sampling/createMessage",
+    "params": {**SAMPLING["params"], "tools": [WEATHER], "toolChoice": {"mode": "required"}},
+}
+COLORS = [{"const": "#F00", "title": "Red"}, {"const": "#0F0", "title": "Green"}]
+FIELDS = {
+    "string": ({"type": "string", "minLength": 1, "maxLength": 9}, "Ada"),
+    "email": ({"type": "string", "format": "email", "default": "ada@example.com"}, "ada@example.com"),
+    "uri": ({"type": "string", "format": "uri", "default": "https://example.com/"}, "https://example.com/"),
+    "date": ({"type": "string", "format": "date", "default": "2026-11-24"}, "2026-11-24"),
+    "time": ({"type": "string", "format": "date-time", "default": "2026-11-24T12:00:00Z"}, "2026-11-24T12:00:00Z"),
+    "number": ({"type": "number", "minimum": 0, "maximum": 9.5}, 7.5),
+    "integer": ({"type": "integer", "minimum": 0, "maximum": 9}, 7),
+    "boolean": ({"type": "boolean", "default": False}, False),
+    "enum": ({"type": "string", "enum": ["r", "g"], "enumNames": ["Red", "Green"]}, "r"),
+    "titled": ({"type": "string", "oneOf": COLORS}, "#F00"),
+    "multi": ({"type": "array", "minItems": 1, "items": {"type": "string", "enum": ["a", "b"]}}, ["a"]),
+    "titled-multi": ({"type": "array", "items": {"anyOf": COLORS}, "default": ["#F00", "#0F0"]}, ["#F00", "#0F0"]),
+}
+"""Every kind of field, and what the clients fill in."""
+WHOLE = {"type": "object", "properties": {name: field for name, (field, _) in FIELDS.items()}, "required": list(FIELDS)}
+LONG = {"method": "elicitation/create", "params": {"message": "All of it", "requestedSchema": WHOLE}}
+ROUNDS = [[FORM, SAMPLING, {"method": "roots/list"}], [URL], [LONG, TOOLED]]
 ASKERS = [f"{era}_{way}" for era in ("modern", "legacy") for way in ("pipe", "http")]
-VERSIONS = {"modern": "2026-07-28", "legacy": "2025-11-25"}
+VERSIONS = {"modern": "2026-07-28", "legacy": "2025-11-25", "typescript": "2025-11-25"}
+"""What each client speaks: the Python SDK's in both eras, the TypeScript SDK's in the legacy one."""
+ERAS = ("modern", "legacy")
+CLIENTS = tuple(VERSIONS)
 
 
 @dataclass(frozen=True)
@@ -55,9 +81,11 @@ def gateway(program, npm_server, modern_python, tmp_path_factory):
             url = f"http://127.0.0.1:{port}/mcp"
             stack.enter_context(running(argv, url, directory / f"{name}.log"))
             servers[name] = {"type": "http", "url": url}
-        for era in VERSIONS:
+        for era in ERAS:
+            servers[f"only_{era}"] = servers["reference"]  # the same server, spoken to in one of its eras
             servers[f"{era}_pipe"] = {"command": asker[0], "args": [*asker[1:], "stdio", "--era", era]}
-        config = write_config(directory, servers, listeners={"http": {"port": own}})
+        eras = {f"only_{era}": {"era": era} for era in ERAS}
+        config = write_config(directory, servers, listeners={"http": {"port": own}}, backends=eras)
         url = f"http://127.0.0.1:{own}/mcp"
         stack.enter_context(running([program, "serve", "--config", str(config)], url, directory / "gateway.log"))
         yield Served(url, config)
@@ -76,6 +104,14 @@ CALLS = {
         call("everything__trigger-url-elicitation", url="https://login.example/"),
     ],
 }
+BRIDGED = {
+    "modern": [call("only_legacy__test_elicitation", message="?"), call("only_legacy__test_sampling", prompt="?")],
+    "legacy": [
+        call("only_modern__test_input_required_result_elicitation"),
+        call("only_modern__test_input_required_result_multi_round"),
+    ],
+}
+"""Tools that a server with both eras has in one of them only, called by clients of the other."""
 OF_ERA = {
     "modern": {
         "first": [call("everything__trigger-url-elicitation", url="https://login.example/", errorPath=True)],
@@ -96,26 +132,29 @@ OF_ERA = {
 
 
 @pytest.fixture(scope="module")
-def seen(gateway, program, modern_python):
-    """What the SDK's client saw in each era over each transport: by group of calls, results and what it was asked."""
+def seen(gateway, program, modern_python, node, node_modules):
+    """What each client saw over each transport: by group of calls, results and what it was asked."""
     ways = {
         "http": ("http", gateway.url),
         "stdio": ("stdio", program, "serve", "--stdio", "--config", str(gateway.config)),
     }
 
-    def run(era, way):
-        groups = {**CALLS, **OF_ERA[era]}
-        mode = "legacy" if era == "legacy" else VERSIONS["modern"]
-        argv = [modern_python, str(PEERS / "client_sdk2_asked.py"), mode, *ways[way]]
+    def run(client, way):
+        era = "modern" if client == "modern" else "legacy"
+        groups = {**CALLS, **OF_ERA[era], "bridged": BRIDGED[era]}
+        if client == "typescript":
+            argv = [node, str(PEERS / "client_typescript_asked.mjs"), str(node_modules)]
+        else:
+            argv = [modern_python, str(PEERS / "client_sdk2_asked.py"), "legacy" if era == "legacy" else VERSIONS[era]]
         calls = json.dumps([one for calls in groups.values() for one in calls])
-        done = subprocess.run(argv, input=calls, capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run([*argv, *ways[way]], input=calls, capture_output=True, text=True, timeout=90, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
         told = json.loads(done.stdout.splitlines()[-1])
-        assert told["version"] == VERSIONS[era]
+        assert told["version"] == VERSIONS[client]
         answers = iter(zip(told["results"], told["asked"], strict=True))
         return {group: [next(answers) for _ in calls] for group, calls in groups.items()}
 
-    pairs = [(era, way) for era in VERSIONS for way in ways]
+    pairs = [(client, way) for client in CLIENTS for way in ways]
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(pairs, pool.map(lambda pair: run(*pair), pairs), strict=True))
 
@@ -125,23 +164,25 @@ def text_of(result):
 
 
 @pytest.mark.parametrize("way", ["http", "stdio"])
-@pytest.mark.parametrize("era", ["modern", "legacy"])
-def test_the_sdks_client_answers_servers_of_both_eras(seen, era, way):
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_sdks_clients_answer_servers_of_both_eras(seen, client, way):
     """The driver of multi-round requests of the modern era, the callbacks of the legacy one."""
-    for result, asked in seen[era, way]["raw"]:
-        assert len(asked) == 5
-        first, second, third = result["_meta"]["found"]["answers"]
+    for result, asked in seen[client, way]["raw"]:
+        assert len(asked) == 6
+        first, second, (filled, tooled) = result["_meta"]["found"]["answers"]
         accepted = {"action": "accept", "content": {"field": "Ada"}}
         assert [accepted, "Paris", "file:///home/ada"] == [
             first[0], first[1]["content"]["text"], first[2]["roots"][0]["uri"],
         ]  # fmt: skip
-        assert [second, third] == [[{"action": "accept"}], [accepted]]
+        assert second == [{"action": "accept"}]
+        assert filled["content"] == {name: answer for name, (_, answer) in FIELDS.items()}
+        assert [(one["name"], one["input"]) for one in tooled["content"]] == [("weather", {"city": "Paris"})]
 
 
 @pytest.mark.parametrize("way", ["http", "stdio"])
-@pytest.mark.parametrize("era", ["modern", "legacy"])
-def test_the_typescript_server_asks_clients_of_both_eras(seen, era, way):
-    (elicited, form), (sampled, _), (roots, _), (visited, address) = seen[era, way]["typescript"]
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_typescript_server_asks_clients_of_both_eras(seen, client, way):
+    (elicited, form), (sampled, _), (roots, _), (visited, address) = seen[client, way]["typescript"]
     assert "User provided the requested information" in text_of(elicited)
     assert "Ada" in text_of(elicited)
     assert "Paris" in text_of(sampled)
@@ -157,6 +198,19 @@ def test_an_address_that_the_typescript_server_wants_visited_first_is_shown_to_a
     prerequisite = "https://modelcontextprotocol.io"  # when called again, the server asks for the address itself
     assert [one["url"] for one in asked] == [prerequisite, "https://login.example/"]
     assert not visited.get("isError")
+
+
+@pytest.mark.parametrize("way", ["http", "stdio"])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_server_with_both_eras_can_be_held_to_the_one_that_a_tool_needs(seen, client, way):
+    """`backends.NAME.era`: a client of the other era is asked through us what it could not be asked directly."""
+    (first, asked), (second, _) = seen[client, way]["bridged"]
+    assert len(asked) == 1
+    wanted = {
+        "modern": ['User response: action=accept, content={"response": "Ada"}', "LLM response: Paris"],
+        "legacy": ["Hello, Ada!", "Ada likes Ada."],
+    }
+    assert [text_of(first), text_of(second)] == wanted["modern" if client == "modern" else "legacy"]
 
 
 @pytest.mark.parametrize("way", ["http", "stdio"])

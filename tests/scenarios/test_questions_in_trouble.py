@@ -313,7 +313,7 @@ async def open_questions(gateway, count):
     while True:
         asked = await ask_gateway(gateway.state.parent, "runs.questions")
         if len(asked) == count:
-            return sorted(asked, key=lambda one: one["params"]["message"])
+            return sorted(asked, key=lambda one: one["params"].get("message", ""))
         await asyncio.sleep(0.02)
 
 
@@ -335,6 +335,58 @@ async def test_a_question_that_the_client_cannot_be_asked_waits_for_the_command_
         response, asked = await call
         assert asked == []
         assert found(response)["answers"] == [[accept("Paris"), {"action": "decline"}], [{"action": "cancel"}]]
+
+
+WANTS_MODEL = {
+    "method": "sampling/createMessage",
+    "params": {
+        "messages": [{"role": "user", "content": {"type": "text", "text": "The capital of France?"}}],
+        "maxTokens": 9,
+        "tools": [{"name": "atlas", "inputSchema": {"type": "object"}}],
+    },
+}
+WANTS_ROOTS = {"method": "roots/list", "params": {}}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_a_person_may_answer_for_the_model_and_name_directories(open_gateway, backend, era):
+    async with http_client() as http, asyncio.timeout(20):
+        client = await unable(http, open_gateway.url, era)
+        call = asyncio.ensure_future(client.call(f"{backend}__ask", script([WANTS_MODEL, WANTS_ROOTS]), None))
+        answer = partial(ask_gateway, open_gateway.state.parent, "runs.answer")
+        waiting = await open_questions(open_gateway, 2)
+        keys = {one["method"]: {"run": one["run"], "question": one["question"]} for one in waiting}
+        model, roots = keys["sampling/createMessage"], keys["roots/list"]
+        for wrong in ({"content": "Paris"}, {"roots": []}, None):
+            with pytest.raises(ActionError, match="content is a block"):
+                await answer(**model, action="accept", content=wrong)
+        with pytest.raises(ActionError, match="file://"):
+            await answer(**roots, action="accept", content={"roots": [{"uri": "/home/ada"}]})
+        said, home = {"type": "text", "text": "Paris"}, {"roots": [{"uri": "file:///home/ada"}]}
+        await answer(**model, action="accept", content={"content": said})
+        await answer(**roots, action="accept", content=home)
+        with pytest.raises(ActionError, match="not open"):
+            await answer(**model, action="decline")
+        response, _ = await call
+        sampled = {"role": "assistant", "model": "a person", "content": said, "stopReason": "endTurn"}
+        assert found(response)["answers"] == [[sampled, home]]
+
+
+async def test_what_a_server_sends_to_the_model_is_shown_before_a_person_refuses_it(open_gateway, run_program):
+    command = lambda *words: asyncio.to_thread(run_program, "runs", *words, config=open_gateway.config)  # noqa: E731
+    async with http_client() as http, asyncio.timeout(20):
+        client = await unable(http, open_gateway.url, "modern")
+        call = asyncio.ensure_future(client.call("legacy-pipe__ask", script([WANTS_MODEL]), None))
+        (asked,) = await open_questions(open_gateway, 1)
+        shown = (await command("show", asked["run"])).stdout
+        for part in ("The capital of France?", "maxTokens", "atlas", '--json \'{"content": {"type": "text"'):
+            assert part in shown
+        assert (await command("answer", asked["run"], asked["question"], "accept", "--option", "x")).returncode == 2
+        assert (await command("answer", asked["run"], asked["question"], "decline")).returncode == 0
+        response, _ = await call
+        error = {"code": -1, "message": "User rejected sampling request"}
+        assert found(response)["answers"] == [[{"error": error}]]
 
 
 async def test_clients_that_cannot_be_asked_share_no_stream_either(open_gateway):

@@ -97,6 +97,34 @@ async def test_what_a_result_links_to_can_be_read_through_us(tmp_path, client, b
         assert prompt["messages"][0]["content"]["resource"] == {"uri": "mcp://two/memo://a", "text": "t"}
 
 
+@PAIRS
+async def test_links_of_small_and_of_large_results_can_be_read_after_a_restart_of_the_gateway(
+    tmp_path, client, backend
+):
+    plain = {"type": "object"}
+
+    def servers():
+        made = [(name, Played(backend, tools=({"name": "large", "inputSchema": plain},))) for name in ("one", "two")]
+        for _, server in made:
+            server.plays["large"] = large
+        return made
+
+    async def large(_given, _say):
+        text = {"type": "text", "text": "x" * 300_000}
+        return {"content": [text, {"type": "resource_link", "name": "l", "uri": "odd://in/a/large/one"}]}
+
+    async with played_gateway(tmp_path, *servers()) as url, client(url) as asking:
+        small = (await asking.call("two__link", {"uri": "odd://in/a/small/one"}))["result"]["content"]
+        found = [small[0]["uri"], (await asking.call("two__large"))["result"]["content"][1]["uri"]]
+    again = servers()
+    async with played_gateway(tmp_path, *again) as url, client(url) as asking:
+        for uri in found:
+            read = (await asking.ask("resources/read", {"uri": uri}))[0]["result"]["contents"]
+            own = uri.removeprefix("mcp://two/")
+            assert read == [{"uri": uri, "text": f"text of {own}"}]
+            assert again[1][1].seen[-1][1]["uri"] == own
+
+
 @BOTH_ERAS
 async def test_an_app_is_read_from_the_server_whose_tool_it_shows_and_calls_its_tools_by_their_own_names(
     tmp_path, client
@@ -104,7 +132,15 @@ async def test_an_app_is_read_from_the_server_whose_tool_it_shows_and_calls_its_
     one = Played("modern", tools=(app("chart"), app("refresh", visibility=["app"])), resources=())
     two = Played("legacy", tools=(app("map"),), resources=())
     three = Played("legacy", tools=(app("globe", "ui://globe"),), resources=())
-    async with played_gateway(tmp_path, ("one", one), ("two", two), ("three", three)) as url, client(url) as asking:
+    shows = {"extensions": {UI: {"mimeTypes": [HTML]}}}
+    async with (
+        played_gateway(tmp_path, ("one", one), ("two", two), ("three", three)) as url,
+        client(url, capabilities=shows) as asking,
+        client(url) as plain,
+    ):
+        for_models = [tool["name"] for tool in (await plain.ask("tools/list"))[0]["result"]["tools"]]
+        assert "one__chart" in for_models
+        assert "one__refresh" not in for_models  # whoever shows no apps would offer it to its model
         tools = {
             tool["name"]: tool["_meta"]["ui"]
             for tool in (await asking.ask("tools/list"))[0]["result"]["tools"]

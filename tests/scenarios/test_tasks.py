@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -22,9 +23,9 @@ def piped(era):
 
 
 @contextlib.asynccontextmanager
-async def over_http(port):
+async def over_http(port, **environ):
     """The task server over HTTP, as a server block of the configuration."""
-    process = await asyncio.create_subprocess_exec(sys.executable, SERVER, str(port))
+    process = await asyncio.create_subprocess_exec(sys.executable, SERVER, str(port), env={**os.environ, **environ})
     try:
         async with asyncio.timeout(20):
             while True:
@@ -172,6 +173,37 @@ async def test_who_listens_for_a_task_hears_how_it_goes_on(tmp_path, free_port):
                     if told["params"]["status"] == "completed":
                         break
                 assert "accept" in told["params"]["result"]["content"][0]["text"]
+
+
+@pytest.mark.parametrize("transport", ["http", "pipe"])
+async def test_a_modern_server_that_wants_to_be_looked_at_once_a_minute_is_heard_when_it_tells(
+    tmp_path, free_port, transport
+):
+    async with contextlib.AsyncExitStack() as stack:
+        seldom = {"POLL_MS": "60000"}
+        if transport == "http":
+            block = await stack.enter_async_context(over_http(free_port, **seldom))
+        else:
+            block = {**piped("modern"), "env": seldom}
+        gateway = await stack.enter_async_context(serving(tmp_path, {"one": block}))
+        client = await stack.enter_async_context(modern(gateway.url, capabilities=DECLARED))
+        begun = await client.call("one__confirm_delete", {"filename": "f"})
+        task = begun["result"]["taskId"]
+        shown = await Tasks(client).until(task, {"input_required"})
+        async with client.stream("subscriptions/listen", {"notifications": {"taskIds": [task]}}) as hear:
+            assert (await hear())["params"]["notifications"] == {"taskIds": [task]}
+            answers = dict.fromkeys(shown["inputRequests"], YES)
+            await Tasks(client).about("tasks/update", task, inputResponses=answers)
+            async with asyncio.timeout(10):
+                while (told := await hear())["params"]["status"] != "completed":
+                    pass
+            assert told["params"]["taskId"] == task
+        plain = await stack.enter_async_context(
+            legacy(gateway.url, capabilities={"elicitation": {}}, answer=lambda _question: YES)
+        )
+        async with asyncio.timeout(10):  # the gateway follows this task by itself
+            answer = await plain.call("one__confirm_delete", {"filename": "f"})
+        assert "accept" in answer["result"]["content"][0]["text"]
 
 
 async def test_only_who_declares_the_extension_may_listen_for_tasks(tmp_path):

@@ -1,12 +1,18 @@
 """Reading the journal: lists of runs, one run, events of a kind, beside a writer."""
 
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+from mcp_orchestrator.model.agent import AgentMode, Ended, EndStatus
+from mcp_orchestrator.model.delegation import Delegated, DelegationState
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.snapshot import Durability
 from mcp_orchestrator.storage.connecting import prepare_place
+from mcp_orchestrator.storage.delegations import encode_delegated, put_delegated
+from mcp_orchestrator.storage.keeper import Keeper
 from mcp_orchestrator.storage.reading import JournalReader
 from mcp_orchestrator.storage.trouble import StorageError
 from mcp_orchestrator.storage.writer import JournalFile
@@ -172,3 +178,29 @@ def test_a_file_that_is_torn_says_so(path):
     path.write_bytes(torn)
     with JournalReader(path) as reader, pytest.raises(StorageError, match="damaged"):
         reader.verify()
+
+
+def test_events_of_a_run_can_be_followed(reader):
+    first = reader.run("b", limit=1)
+    assert [event.kind for event in first] == ["run.started"]
+    assert [event.kind for event in reader.run("b", after=first[-1].seq)] == ["question.asked", "run.ended"]
+    assert reader.run("b", after=99) == []
+
+
+def delegated(path, run, keeper, **more):
+    kept = Delegated(run, "claude", "claude-code", "do it", AgentMode.READ, "ada", **more)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        put_delegated(connection, (run, "ada", "claude", kept.state.value, keeper, 1.0, 1.0, encode_delegated(kept)))
+
+
+def test_a_delegation_outlives_the_call_that_began_it(path, reader):
+    keeper = Keeper(path)
+    delegated(path, "a", keeper.hold())
+    delegated(path, "lost", keeper.token)
+    delegated(path, "c", "1-0123456789ab")
+    ended = Ended(EndStatus.LIMIT)
+    delegated(path, "late", "1-0123456789ab", state=DelegationState.ENDED, ended=ended)
+    found = {run.id: run.status for run in reader.runs()}
+    assert (found["a"], found["lost"], found["c"], found["late"]) == ("running", "running", "lost", "limit")
+    keeper.release()
+    assert {run.id: run.status for run in reader.runs()}["a"] == "lost"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.backends.http_answers import (
@@ -26,7 +26,7 @@ from mcp_orchestrator.backends.http_pool import Endpoint, HttpPool, header_lines
 from mcp_orchestrator.backends.mcp_handshake import Agreement, RpcError, discover, invocation_meta, modern_meta
 from mcp_orchestrator.backends.mcp_http_reading import Reading, read_result
 from mcp_orchestrator.backends.mcp_offers import walk_in_time
-from mcp_orchestrator.backends.mcp_watch import Watch
+from mcp_orchestrator.backends.mcp_watch import Watch, declared_for
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.headers import METHOD_HEADER, NAME_BEARING, PROTOCOL_VERSION_HEADER, encode_header_value
 from mcp_orchestrator.core.wire.meta import PROGRESS_TOKEN
@@ -177,7 +177,8 @@ class ModernWire:
         while True:
             self._last_id = ident = self._last_id + 1
             opening = self.opening
-            meta = modern_meta({}, self.version, opening.client_info or None, opening.capabilities)
+            abilities = declared_for(params, opening.capabilities)
+            meta = modern_meta({}, self.version, opening.client_info or None, abilities)
             body = jsonrpc.request_bytes(ident, "subscriptions/listen", {**params, "_meta": meta})
             reading = Reading(self.spec, ident, None, opening)
             try:
@@ -256,6 +257,10 @@ class ModernHttpSession:
         except (RpcError, BackendError) as error:
             return error.as_failed()
         return Completed(result, Era.MODERN, checked_json)
+
+    def listen_for_task(self, task: str) -> Callable[[], None]:
+        """Have the server tell how a task goes on, if it does that."""
+        return self._watch.listen_for_task(task)
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Modern servers take no notifications over HTTP (2026-07-28 basic/transports): nothing is sent."""

@@ -9,15 +9,15 @@ import re
 from typing import Any, Final
 
 from mcp_orchestrator.backends.http_connection import Response
+from mcp_orchestrator.backends.mcp_events import event_of
 from mcp_orchestrator.backends.mcp_handshake import RpcError
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.meta import PROGRESS_TOKEN
 from mcp_orchestrator.core.wire.sse import EventTooLargeError, Parser
-from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.model.snapshot import BackendSpec
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, Opening, ResourceUpdated, Talk, TaskChanged
+from mcp_orchestrator.plugin_api import LogLine, Opening, Talk
 
 SLICED_BYTES: Final = 256 * 1024
 """From this size on a body whose two ends show where its result lies is cut there and not parsed.
@@ -25,12 +25,6 @@ SLICED_BYTES: Final = 256 * 1024
 Parsing 1 MB costs about as much processor time as all the rest of relaying it."""
 
 _END: Final = 256
-_LISTS: Final = {
-    "notifications/tools/list_changed": OfferKind.TOOL,
-    "notifications/resources/list_changed": OfferKind.RESOURCE,
-    "notifications/prompts/list_changed": OfferKind.PROMPT,
-}
-
 # The envelope around a result, as Python and Go write it (result last) and as TypeScript does (result first).
 _ID: Final = rb'"id"\s*:\s*(\d{1,18})\s*'
 _VERSION: Final = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
@@ -111,12 +105,8 @@ class Reading:
             params = None
         if not isinstance(params, dict):
             self._opening.on_stderr(f"ignored a malformed notification {method[:80]!r}")
-        elif method in _LISTS:
-            self._opening.on_event(ListChanged(_LISTS[method]))
-        elif method == "notifications/resources/updated":
-            self._opening.on_event(ResourceUpdated(params))
-        elif method == "notifications/tasks":
-            self._opening.on_event(TaskChanged(params))
+        elif (event := event_of(method, params)) is not None:
+            self._opening.on_event(event)
         elif method == "notifications/progress":
             if self._talk is not None and params.pop(PROGRESS_TOKEN, None) == self.ident:
                 self._talk.progress(params)

@@ -9,50 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from mcp_orchestrator.backends.mcp_events import event_of
 from mcp_orchestrator.backends.mcp_handshake import RpcError
+from mcp_orchestrator.backends.mcp_ids import ID_AHEAD, ID_BEHIND, METHOD_AHEAD, is_utf8, number_of
 from mcp_orchestrator.core.translate.questions import ELICITATION_COMPLETE
 from mcp_orchestrator.core.wire import jsonrpc
 from mcp_orchestrator.core.wire.meta import PROGRESS_TOKEN, SUBSCRIPTION_ID
-from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import CONNECTION_CLOSED, METHOD_NOT_FOUND, BackendError
 from mcp_orchestrator.model.outcome import FailureKind
-from mcp_orchestrator.plugin_api import ListChanged, LogLine, ResourceUpdated, SessionEvent, Talk, TaskChanged
+from mcp_orchestrator.plugin_api import LogLine, Notice, SessionEvent, Talk
 
 Send = Callable[[bytes, int | None], None]
 """Sends one message (no line end). The number is the id of a request of ours, None for all else.
 
 May raise BackendError(OVERLOADED) when nothing was sent."""
 
-_LISTS: Final = {
-    "notifications/tools/list_changed": OfferKind.TOOL,
-    "notifications/resources/list_changed": OfferKind.RESOURCE,
-    "notifications/prompts/list_changed": OfferKind.PROMPT,
-}
 _DECLINED: Final = {
     "elicitation/create": Answer(result={"action": "decline"}),
     "sampling/createMessage": Answer(code=-1, message="declined"),
     "roots/list": Answer(result={"roots": []}),
 }
-TASK_NEWS: Final = frozenset({"notifications/tasks", "notifications/tasks/status"})
-"""How the modern and the legacy era tell that the status of a task changed."""
-
 _STRAY_LINES: Final = 1000
 _STRAY_CHARS: Final = 400
-_MAX_DIGITS: Final = 18
-
-# Where the id of a message can be read off its two ends without parsing it (Python and Go write it first, TypeScript
-# last). Both forms can only match the top level of the object.
-_ID: Final = rb'"id"\s*:\s*("?)(\d{1,18})\1\s*'
-_ID_AHEAD: Final = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?' + _ID + rb",")
-_ID_BEHIND: Final = re.compile(rb",\s*" + _ID + rb'(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
-_METHOD_AHEAD: Final = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"method"\s*:')
 
 
 class Pending:
@@ -212,10 +196,10 @@ class Duplex:
         `head` and `tail` are its ends (`tail` empty while it has not ended). False when it cannot be told from what
         there is which request that is: try again with the tail, then end the session.
         """
-        if not head.lstrip().startswith((b"{", b"[")) or _METHOD_AHEAD.match(head):
+        if not head.lstrip().startswith((b"{", b"[")) or METHOD_AHEAD.match(head):
             self._note_stray(f"a line of more than {limit} bytes was thrown away")
             return True
-        found = _ID_AHEAD.match(head) or _ID_BEHIND.search(tail)
+        found = ID_AHEAD.match(head) or ID_BEHIND.search(tail)
         if found is None:
             return False
         text = f"the answer of backend {self._backend} is longer than {limit} bytes (`maxResultBytes` raises the limit)"
@@ -235,7 +219,7 @@ class Duplex:
     def _answered(self, message: jsonrpc.Envelope, line: bytes) -> None:
         key = message.id
         if type(key) is not int:
-            key = _number(key)
+            key = number_of(key)
         pending = self._pending.pop(key, None) if key is not None else None
         if pending is None or pending.future.done():
             return  # late, doubled or made up
@@ -244,7 +228,7 @@ class Duplex:
             pending.future.set_exception(RpcError(int(body.code), body.message, body.data))
             return
         result = bytes(message.result)
-        if not result.startswith(b"{") or not (line.isascii() or _is_utf8(line)):
+        if not result.startswith(b"{") or not (line.isascii() or is_utf8(line)):
             text = f"backend {self._backend} answered with a result that is not a JSON object in UTF-8"
             pending.future.set_exception(BackendError(FailureKind.BAD_ANSWER, text, sent=True))
             return
@@ -259,15 +243,11 @@ class Duplex:
             self._note_stray(f"malformed notification {method[:80]}")
             return
         if method == "notifications/progress":
-            pending = self._pending.get(_number(params.pop(PROGRESS_TOKEN, None)) or 0)
+            pending = self._pending.get(number_of(params.pop(PROGRESS_TOKEN, None)) or 0)
             if pending is not None and pending.talk is not None:
                 pending.talk.progress(params)
-        elif method in _LISTS:
-            self._hear(ListChanged(_LISTS[method]))
-        elif method == "notifications/resources/updated":
-            self._hear(ResourceUpdated(params))
-        elif method in TASK_NEWS:
-            self._hear(TaskChanged(params))
+        elif (event := event_of(method, params)) is not None:
+            self._hear(event)
         elif method == "notifications/cancelled":
             withdrawn = self._questions.pop(params.get("requestId"), None)
             if withdrawn is not None:
@@ -276,18 +256,23 @@ class Duplex:
             self._pass_on(method, params, owner)
 
     def _pass_on(self, method: str, params: dict[str, Any], owner: int | None) -> None:
-        """Log messages and extension notifications: to the one call they can belong to."""
+        """Log messages and extension notifications: to the one call they can belong to, else outside of all calls."""
         if owner is None:
             meta = params.get("_meta")
-            owner = _number(meta.get(SUBSCRIPTION_ID)) if isinstance(meta, dict) else None
-        if method == ELICITATION_COMPLETE and owner is None and not self._exclusive:
-            return  # it is for the client that was asked, and nothing here tells which one that was
+            owner = number_of(meta.get(SUBSCRIPTION_ID)) if isinstance(meta, dict) else None
         is_log = method == "notifications/message"
-        pending = self._pending.get(owner) if owner is not None else self._only(logging=is_log)
+        if owner is not None:
+            pending = self._pending.get(owner)
+        elif method == ELICITATION_COMPLETE and not self._exclusive:
+            pending = None  # it is for the client that was asked, which need not be the one that calls now
+        else:
+            pending = self._only(logging=is_log)
         if pending is not None and pending.talk is not None:
             pending.talk.notify(method, params)
-        elif is_log:
-            self._hear(LogLine(params))
+            return
+        # What comes while calls are in flight may be about one of them, and is not for everybody.
+        common = owner is None and not any(each.talk for each in self._pending.values())
+        self._hear(LogLine(params, common) if is_log else Notice(method, params, common))
 
     def _only(self, *, logging: bool = False) -> Pending | None:
         """The call in flight, if it is the only one (that may log, if `logging`) or all are one client's."""
@@ -360,8 +345,8 @@ class Duplex:
                     self.feed(message, owner)
             if batch:
                 return
-        found = (_ID_AHEAD.match(line[:200]) or _ID_BEHIND.search(line[-200:])) if start.startswith(b"{") else None
-        if found is not None and not _METHOD_AHEAD.match(line):
+        found = (ID_AHEAD.match(line[:200]) or ID_BEHIND.search(line[-200:])) if start.startswith(b"{") else None
+        if found is not None and not METHOD_AHEAD.match(line):
             text = f"backend {self._backend} answered with malformed JSON"
             if self.fail(int(found[2]), BackendError(FailureKind.BAD_ANSWER, text, sent=True)):
                 return
@@ -373,22 +358,3 @@ class Duplex:
             self._stray(f"stdout: {text}")
         if self.stray_lines == _STRAY_LINES:
             self._stray("stdout: further lines that are no messages are counted but not shown")
-
-
-def _number(key: object) -> int | None:
-    """An id or token as the number we gave out: 7, "7" and 7.0 are the same; None for anything else."""
-    if isinstance(key, bool):
-        return None
-    if isinstance(key, int):
-        return key
-    if isinstance(key, str) and key.isdecimal() and len(key) <= _MAX_DIGITS:
-        return int(key)
-    return int(key) if isinstance(key, float) and key.is_integer() else None
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

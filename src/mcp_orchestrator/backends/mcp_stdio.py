@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from mcp_orchestrator.backends.child import Child
@@ -24,7 +24,7 @@ from mcp_orchestrator.backends.mcp_handshake import (
 )
 from mcp_orchestrator.backends.mcp_link import Duplex
 from mcp_orchestrator.backends.mcp_offers import walk_in_time
-from mcp_orchestrator.backends.mcp_watch import Watch
+from mcp_orchestrator.backends.mcp_watch import Watch, declared_for
 from mcp_orchestrator.backends.reaper import Reaper
 from mcp_orchestrator.core.redaction import redactor
 from mcp_orchestrator.core.wire import jsonrpc
@@ -98,7 +98,7 @@ class StdioLink:
         self.child.write(message)
 
     def _overlong(self, head: bytes, tail: bytes) -> bool:
-        settled = self.duplex.overlong(head, tail, self.child.limit)
+        settled = self.duplex.overlong(head, tail, self.spec.max_result_bytes)
         if not settled and tail:
             self.child.give_up(f"sent a line of more than {self.child.limit} bytes that belongs to no call")
         return settled
@@ -162,6 +162,10 @@ class StdioSession:
             return error.as_failed()
         return Completed(result, self._era)
 
+    def listen_for_task(self, task: str) -> Callable[[], None]:
+        """Have the server tell how a task goes on, if it does that; legacy servers do so unasked."""
+        return self._watch.listen_for_task(task) if self._watch is not None else lambda: None
+
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Send a notification of the client."""
         self._duplex.notify(method, params)
@@ -188,7 +192,10 @@ class StdioSession:
         return jsonrpc.decode(await self._duplex.request(method, params, meta=self._own_meta(), logs=False))
 
     async def _listen(self, params: dict[str, Any]) -> bytes:
-        return await self._duplex.request("subscriptions/listen", params, meta=self._own_meta(), logs=False)
+        opening = self._link.opening
+        abilities = declared_for(params, opening.capabilities)
+        meta = modern_meta({}, self._version, opening.client_info or None, abilities)
+        return await self._duplex.request("subscriptions/listen", params, meta=meta, logs=False)
 
 
 class StdioBackend:

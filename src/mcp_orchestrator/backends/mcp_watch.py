@@ -1,7 +1,7 @@
-"""Keeps one `subscriptions/listen` request open towards a modern server, and widens it for resource subscriptions.
+"""Keeps `subscriptions/listen` requests open towards a modern server: one for lists and resources, one for tasks.
 
-MCP 2026-07-28 basic/utilities/subscriptions. Modern servers tell of changes only inside such a request; legacy
-servers do so unasked.
+MCP 2026-07-28 basic/utilities/subscriptions; MCP extension tasks, status notifications. Modern servers tell of changes
+only inside such a request; legacy servers do so unasked.
 """
 
 from __future__ import annotations
@@ -11,11 +11,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.backends.mcp_handshake import RpcError
+from mcp_orchestrator.core.translate.tasks import offers_tasks, with_extension
 from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.outcome import Completed
-from mcp_orchestrator.plugin_api import ListChanged, SessionEvent
+from mcp_orchestrator.plugin_api import ListChanged, SessionEvent, TasksAgreed
+
+TOGETHER: Final = 0.05
+"""Seconds in which further tasks may join before they are asked for: each change of the set is a request."""
+
+OVERLAP: Final = 1.0
+"""Seconds that a narrower request for tasks stays open beside its successor, so that nothing is missed in between."""
 
 _FLAGS: Final = {
     OfferKind.TOOL: "toolsListChanged",
@@ -43,6 +50,11 @@ class Watch:
         self._kinds = tuple(kind for kind in _FLAGS if _advertises(capabilities, kind))
         self._uris: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._tells = offers_tasks(capabilities, Era.MODERN)
+        self._tasks: dict[str, int] = {}
+        self._renewal: asyncio.TimerHandle | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._outgoing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to listen (or begin anew with what is wanted now), without waiting for anything."""
@@ -51,7 +63,7 @@ class Watch:
         if self._uris:
             wanted["resourceSubscriptions"] = list(self._uris)
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._keep({"notifications": wanted})) if wanted else None
+        self._task = loop.create_task(self._keep_hearing({"notifications": wanted})) if wanted else None
         if before is not None:
             # A turn later: the new request is then on its way before the old one is withdrawn, and nothing is missed.
             loop.call_soon(lambda: loop.call_soon(before.cancel))
@@ -83,12 +95,74 @@ class Watch:
             del self._uris[uri]
             self.start()
 
-    def stop(self) -> None:
-        """Withdraw the request."""
-        if self._task is not None:
-            self._task.cancel()
+    def listen_for_task(self, task: str) -> Callable[[], None]:
+        """Hear of one task too, if the server has the extension; returns the idempotent way to stop."""
+        if not self._tells:
+            return lambda: None
+        stopped = False
 
-    async def _keep(self, params: dict[str, Any]) -> None:
+        def stop() -> None:
+            nonlocal stopped
+            if not stopped:
+                stopped = True
+                self._count(task, -1)
+
+        self._count(task, 1)
+        return stop
+
+    def stop(self) -> None:
+        """Withdraw the requests."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        for task in (self._task, self._telling, *self._outgoing):
+            if task is not None:
+                task.cancel()
+
+    def _count(self, task: str, more: int) -> None:
+        before = len(self._tasks)
+        count = self._tasks.get(task, 0) + more
+        if count:
+            self._tasks[task] = count
+        else:
+            del self._tasks[task]
+        if len(self._tasks) != before and self._renewal is None:
+            self._renewal = asyncio.get_running_loop().call_later(TOGETHER, self._renew)
+
+    def _renew(self) -> None:
+        """Ask for the tasks of now; the request of before goes a little later."""
+        self._renewal = None
+        loop = asyncio.get_running_loop()
+        before, self._telling = self._telling, None
+        if self._tasks and self._tells:
+            params = {"notifications": {"taskIds": list(self._tasks)}}
+            self._telling = loop.create_task(self._keep_telling(params))
+        if before is not None and not before.done():
+            self._outgoing.add(before)
+            before.add_done_callback(self._outgoing.discard)
+            loop.call_later(OVERLAP if self._telling is not None else 0.0, before.cancel)
+        if self._telling is None:
+            self._hear(TasksAgreed(frozenset()))
+
+    async def _keep_telling(self, params: dict[str, Any]) -> None:
+        def untold() -> None:
+            if self._telling is asyncio.current_task():
+                self._hear(TasksAgreed(frozenset()))
+
+        try:
+            await self._keep(params, ended=untold, again=lambda: None)
+            self._tells = False  # it has the extension but tells of nothing by itself, or is gone
+        finally:
+            untold()
+
+    async def _keep_hearing(self, params: dict[str, Any]) -> None:
+        def missed() -> None:
+            # Nothing is replayed: what changed in between would be missed.
+            for kind in self._kinds:
+                self._hear(ListChanged(kind))
+
+        await self._keep(params, ended=lambda: None, again=missed)
+
+    async def _keep(self, params: dict[str, Any], *, ended: Callable[[], None], again: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         ends = 0
         while ends < _MAX_ENDS:
@@ -98,10 +172,14 @@ class Watch:
             except (RpcError, BackendError):
                 return  # it does not offer this after all, or it is gone
             ends = 1 if loop.time() - began > _STABLE_SECONDS else ends + 1
+            ended()
             await asyncio.sleep(min(2.0**ends / 2, _PAUSE_AT_MOST))
-            # Nothing is replayed: what changed in between would be missed.
-            for kind in self._kinds:
-                self._hear(ListChanged(kind))
+            again()
+
+
+def declared_for(params: Mapping[str, Any], capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The client capabilities that a `subscriptions/listen` request declares: for tasks, the extension as well."""
+    return with_extension(capabilities) if "taskIds" in params["notifications"] else capabilities
 
 
 def _advertises(capabilities: Mapping[str, Any], kind: OfferKind) -> bool:

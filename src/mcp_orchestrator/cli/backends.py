@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mcp_orchestrator.cli import agent_lines
 from mcp_orchestrator.cli.actor import Actor
 from mcp_orchestrator.cli.exits import Exit
 from mcp_orchestrator.cli.loading import require
@@ -27,19 +28,21 @@ def command() -> None:
 @config_option
 @format_option
 def list_(config: Path | None) -> int:
-    """List the backends and how they are."""
+    """List the backends and agents and how they are."""
     out = printer()
 
-    async def work(actor: Actor) -> list[dict[str, Any]]:
+    async def work(actor: Actor) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         if not actor.running:  # they were started for this command: let them come up
             await actor.ask("tools.list", {})
-        lines: list[dict[str, Any]] = await actor.ask("backends.list", {})
-        return lines
+        return await actor.ask("backends.list", {}), await actor.ask("agents.list", {"probe": True})
 
-    lines = act(require(config, out), out, work)
+    lines, agents = act(require(config, out), out, work)
     rows = [_row(line) for line in lines]
     headings = ["NAME", "STATE", "TRANSPORT", "ERAS", "TOOLS", "RESTARTS", "PROCESSES", "LAST ERROR"]
-    out.result(lines, out.table(headings, rows) if rows else "")
+    tables = [out.table(headings, rows)] if rows else []
+    if agents:
+        tables.append(out.table(agent_lines.HEADINGS, [agent_lines.row(line) for line in agents]))
+    out.result([*lines, *agents], "\n\n".join(tables))
     return Exit.DONE
 
 
@@ -48,17 +51,19 @@ def list_(config: Path | None) -> int:
 @format_option
 @click.argument("name")
 def show(config: Path | None, name: str) -> None:
-    """Show one backend: its state, what it offers, and the end of its standard error."""
+    """Show one backend or agent: its state, what it offers, and the end of its standard error."""
     out = printer()
 
     async def work(actor: Actor) -> dict[str, Any]:
         if not actor.running:
             await actor.ask("tools.list", {})
-        found: dict[str, Any] = await actor.ask("backends.show", {"name": name})
+        agent = name in configuration.snapshot.agents and name not in configuration.snapshot.backends
+        found: dict[str, Any] = await actor.ask("agents.show" if agent else "backends.show", {"name": name})
         return found
 
-    found = act(require(config, out), out, work)
-    out.result(found, _described(found, out))
+    configuration = require(config, out)
+    found = act(configuration, out, work)
+    out.result(found, agent_lines.described(found, out) if "facts" in found else _described(found, out))
 
 
 @command.command("restart")

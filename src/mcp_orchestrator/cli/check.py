@@ -48,6 +48,7 @@ def _as_json(loading: Loading, wrong: bool) -> dict[str, object]:
         "file": None if loading.path is None else str(loading.path),
         "problems": [problem.as_json() for problem in loading.problems],
         "backends": sorted(snapshot.backends) if snapshot is not None else [],
+        "agents": list(snapshot.agents) if snapshot is not None else [],
         "profiles": sorted(snapshot.profiles) if snapshot is not None else [],
     }
 
@@ -57,7 +58,8 @@ def _summary(loading: Loading) -> str:
     if snapshot is None:
         return ""
     warnings = sum(problem.severity != ERROR for problem in loading.problems)
-    parts = [_count(len(snapshot.backends), "backend"), _count(len(snapshot.profiles), "profile")]
+    agents = [_count(len(snapshot.agents), "agent")] if snapshot.agents else []
+    parts = [_count(len(snapshot.backends), "backend"), *agents, _count(len(snapshot.profiles), "profile")]
     if warnings:
         parts.append(_count(warnings, "warning"))
     return f"{safe(str(loading.path))} is right: {', '.join(parts)}."

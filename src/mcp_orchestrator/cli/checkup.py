@@ -73,6 +73,11 @@ def examine(config: Path | None, tell: Tell, *, start: bool) -> None:
         tell(_mistakes(spec))
     if start:
         run(lambda: _open_all([spec for spec in specs if not spec.disabled], tell))
+        agents = [spec for spec in configuration.snapshot.agents.values() if not spec.disabled]
+        if agents:
+            from mcp_orchestrator.cli.checkup_agents import look_at_all  # noqa: PLC0415 - it builds on this room
+
+            run(lambda: look_at_all(agents, tell))
 
 
 def _python() -> Iterator[Finding]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mcp_orchestrator.cli import run_watch
 from mcp_orchestrator.cli.arguments import read
 from mcp_orchestrator.cli.exits import Ended, Exit, bad_usage
 from mcp_orchestrator.cli.loading import Configuration, require
@@ -17,13 +19,14 @@ from mcp_orchestrator.cli.options import config_before, config_option, format_op
 from mcp_orchestrator.cli.printing import Printer, Style, safe_json, safe_line
 from mcp_orchestrator.cli.reach import act_on_running, is_running
 from mcp_orchestrator.cli.reasons import reason_lines
-from mcp_orchestrator.model.conversation import ACTIONS
+from mcp_orchestrator.core.answers import gist
+from mcp_orchestrator.model.conversation import ACTIONS, Question
 from mcp_orchestrator.model.event import EventKind
 
 if TYPE_CHECKING:
     from mcp_orchestrator.storage.reading import JournalReader, RunRow, StoredEvent
 
-STATUSES = ("running", "waiting", "completed", "failed", "cancelled", "refused", "lost")
+STATUSES = ("running", "waiting", "completed", "failed", "cancelled", "refused", "limit", "unknown", "lost")
 
 
 @click.group("runs")
@@ -70,6 +73,26 @@ def show(config: Path | None, run: str) -> None:
     out.result(found, "\n\n".join([_described(run, events, out), *(_question(one, out) for one in asked)]))
 
 
+@command.command("watch")
+@config_option
+@format_option
+@click.argument("run")
+def watch(config: Path | None, run: str) -> None:
+    """Watch one run: its events as they come, until it is over. With --format json, one event a line."""
+    out = printer()
+
+    def tell(event: StoredEvent) -> None:
+        if out.json:
+            out.line(json.dumps(_event(event), default=str))  # ASCII only: nothing in it can harm a terminal
+        else:
+            out.line(run_watch.line(event, _local(event.at), out))
+
+    with _journal(require(config, out)) as journal:
+        if not journal.run(run, limit=1):
+            bad_usage(f"the journal has no run '{run}'", "mcp-orchestrator runs list shows the newest ones")
+        run_watch.follow(journal, run, tell)
+
+
 @command.command("answer")
 @config_option
 @format_option
@@ -77,13 +100,17 @@ def show(config: Path | None, run: str) -> None:
 @click.argument("question")
 @click.argument("action", type=click.Choice(ACTIONS))
 @click.option("--option", metavar="ID", help="The choice, where the question is a choice of one.")
-@click.option("--json", "fields", metavar="OBJECT", help="The fields of a form: JSON, @FILE, or - for standard input.")
+@click.option(
+    "--json", "fields", metavar="OBJECT", help="The fields of a form, a model's answer, or roots: JSON, @FILE, or -."
+)
 def answer(
     *, config: Path | None, run: str, question: str, action: str, option: str | None, fields: str | None
 ) -> None:
     """Answer a question that waits for you (`questions.mouths` has cli): runs show RUN shows it.
 
-    Fields that are left out get the default of the form. The first answer wins.
+    A form takes its fields, and those that are left out get its defaults. A request for a model's answer (sampling) takes
+    a result such as {"content": {"type": "text", "text": "..."}}, one for directories {"roots": [{"uri": "file:///..."}]}.
+    The first answer wins.
     """
     out = printer()
     content = None if fields is None else read((), fields, {})
@@ -117,20 +144,51 @@ def _open_questions(configuration: Configuration, run: str) -> list[dict[str, An
 
 def _question(one: Mapping[str, Any], out: Printer) -> str:
     """An open question for a person, and how to answer it."""
-    params = one.get("params") or {}
+    question = Question(str(one.get("method")), dict(one.get("params") or {}))
     key, run = safe_line(str(one["question"])), safe_line(str(one["run"]))
-    lines = [out.paint(f"{key}  {safe_line(str(params.get('message', '')))}", Style.STRONG)]
-    if params.get("mode") == "url":
-        lines.append(f"  address    {safe_line(str(params.get('url', '')))}")
+    lines = [out.paint(f"{key}  {safe_line(gist(question))}", Style.STRONG)]
+    match question.method:
+        case "sampling/createMessage":
+            lines += _prompt(question.params)
+            example = """ --json '{"content": {"type": "text", "text": "..."}}'"""
+        case "roots/list":
+            example = """ --json '{"roots": [{"uri": "file:///..."}]}'"""
+        case _:
+            lines += _form(question.params)
+            example = ""
+    lines.append(f"  expires    {safe_line(str(one['expires_at']))}")
+    command = f"mcp-orchestrator runs answer {run} {key}"
+    if example:
+        lines += [f"  answer     {command} accept{example}", f"  or         {command} decline|cancel"]
+    else:
+        lines.append(f"  answer     {command} accept|decline|cancel")
+    return "\n".join(lines)
+
+
+def _form(params: Mapping[str, Any]) -> list[str]:
+    """The lines of an elicitation: the address, or the fields of the form."""
+    lines = [f"  address    {safe_line(str(params.get('url', '')))}"] if params.get("mode") == "url" else []
     schema = params.get("requestedSchema")
     fields = schema.get("properties") if isinstance(schema, Mapping) else None
     required = schema.get("required") if isinstance(schema, Mapping) else None
     for name, field in fields.items() if isinstance(fields, Mapping) else ():
         needed = " (required)" if isinstance(required, list) and name in required else ""
         lines.append(f"  {safe_line(str(name)):<10} {_value(field)}{needed}")
-    lines.append(f"  expires    {safe_line(str(one['expires_at']))}")
-    lines.append(f"  answer     mcp-orchestrator runs answer {run} {key} accept|decline|cancel")
-    return "\n".join(lines)
+    return lines
+
+
+def _prompt(params: Mapping[str, Any]) -> list[str]:
+    """The lines of a sampling request: everything that the server sends to the model."""
+    messages = params.get("messages")
+    rest = {name: value for name, value in params.items() if name not in {"messages", "_meta"}}
+    lines = [f"  {safe_line(name):<10} {_value(value)}" for name, value in rest.items()]
+    for message in messages if isinstance(messages, list) else ():
+        said = message if isinstance(message, Mapping) else {"content": message}
+        content = said.get("content")
+        plain = isinstance(content, Mapping) and content.get("type") == "text"
+        text = content.get("text") if plain and isinstance(content, Mapping) else content
+        lines.append(f"  {safe_line(str(said.get('role', ''))):<10} {_value(text)}")
+    return lines
 
 
 def _journal(configuration: Configuration) -> JournalReader:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from mcp_orchestrator.config.codes import Code
@@ -28,8 +29,10 @@ from mcp_orchestrator.config.shape import (
     Duration,
     Field,
     Flag,
+    Held,
     Later,
     ListOf,
+    Money,
     Record,
     Servers,
     Shape,
@@ -43,6 +46,9 @@ from mcp_orchestrator.config.units import parse_duration, parse_size, show_durat
 
 ABSENT: Final = object()
 """Stands for a value that could not be read; the problem is in the notes."""
+
+MICRO: Final = 1_000_000
+"""Micro-dollars in a dollar."""
 
 _WORDS: Final = {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}
 
@@ -80,7 +86,14 @@ class _Checker:
             value = self._field(field, entry, path)
             if value is not ABSENT:
                 values[field.name] = value
+        if shape.needs and not any(name in node.entries for name in shape.needs):
+            self._lacking(shape.needs, node.start, path)
         return values
+
+    def _lacking(self, needs: Sequence[str], place: Place, path: str) -> None:
+        *others, last = needs
+        fix = f"give {', '.join(others)} or {last}" if others else f"give {last}"
+        self._notes.error(Code.LACKING_KEY, f"{path} has no {needs[0]}", place, fix)
 
     def _unknown(self, entry: Entry, names: list[str], path: str, hints: Mapping[str, str]) -> None:
         inside = f" in {path}" if path else ""
@@ -105,13 +118,13 @@ class _Checker:
 
     def value(self, shape: Shape, node: Node, path: str) -> Any:
         match shape:
-            case Servers() | Unread():
+            case Servers() | Held() | Unread():
                 return node
             case Record() | TableOf() | ListOf():
                 return self._collection(shape, node, path)
             case Later():
                 return ABSENT
-            case Text() | Flag() | Whole() | Duration() | Size() | Choice():
+            case Text() | Flag() | Whole() | Duration() | Size() | Money() | Choice():
                 if isinstance(node, Scalar) and node.value is not None:
                     return self._scalar(shape, node, path)
                 self._wrong(path, node, _expected(shape))
@@ -121,6 +134,8 @@ class _Checker:
 
     def _collection(self, shape: Record | TableOf | ListOf, node: Node, path: str) -> Any:
         if isinstance(node, Scalar) and node.value is None:
+            if isinstance(shape, Record) and shape.needs:
+                self._lacking(shape.needs, node.start, path)
             return [] if isinstance(shape, ListOf) else {}
         if isinstance(shape, ListOf):
             return self._list(shape, node, path)
@@ -159,7 +174,7 @@ class _Checker:
         message = f"{path} must be {expected}, not {found}"
         self._notes.error(Code.WRONG_TYPE, message, node.start, fix or f"write {expected}")
 
-    def _scalar(self, shape: Text | Flag | Whole | Duration | Size | Choice, node: Scalar, path: str) -> Any:
+    def _scalar(self, shape: Text | Flag | Whole | Duration | Size | Money | Choice, node: Scalar, path: str) -> Any:
         filled = self._references.fill(node)
         if filled is None:
             return ABSENT
@@ -169,7 +184,7 @@ class _Checker:
 
     def _meaning(
         self,
-        shape: Text | Flag | Whole | Duration | Size | Choice,
+        shape: Text | Flag | Whole | Duration | Size | Money | Choice,
         meant: Any,
         text: str,
         about: tuple[str, str, Place],
@@ -184,7 +199,7 @@ class _Checker:
                     return text
                 fix = did_you_mean(text, shape.words)
                 self._notes.error(Code.NOT_A_CHOICE, f"{path} cannot be {quoted}", place, fix)
-            case Flag() | Whole() | Duration() | Size():
+            case Flag() | Whole() | Duration() | Size() | Money():
                 value = _quantity(shape, meant)
                 if value is not None:
                     return value if isinstance(shape, Flag) else self._ranged(shape, value, about)
@@ -207,10 +222,10 @@ class _Checker:
             return ABSENT
         return text
 
-    def _ranged(self, shape: Whole | Duration | Size, value: float, about: tuple[str, str, Place]) -> Any:
+    def _ranged(self, shape: Whole | Duration | Size | Money, value: float, about: tuple[str, str, Place]) -> Any:
         path, quoted, place = about
         if shape.least <= value <= shape.most:
-            return value
+            return round(value * MICRO) if isinstance(shape, Money) else value
         least, most = (_show(shape, limit) for limit in (shape.least, shape.most))
         limits = f"at least {least}" if shape.most >= UNBOUNDED else f"between {least} and {most}"
         near = least if value < shape.least else most
@@ -231,7 +246,7 @@ class _Checker:
                 self.literal_secrets(entry.value, entry.key)
 
 
-def _quantity(shape: Flag | Whole | Duration | Size, meant: Any) -> float | None:
+def _quantity(shape: Flag | Whole | Duration | Size | Money, meant: Any) -> float | None:
     """What a scalar says as this kind of value, or None."""
     match shape:
         case Flag():
@@ -242,11 +257,14 @@ def _quantity(shape: Flag | Whole | Duration | Size, meant: Any) -> float | None
             return 0.0 if shape.endless and meant == shape.endless else parse_duration(meant)
         case Size():
             return parse_size(meant)
+        case Money():
+            number = isinstance(meant, int | float) and not isinstance(meant, bool) and math.isfinite(meant)
+            return float(meant) if number else None
         case _:
             assert_never(shape)
 
 
-def _show(shape: Whole | Duration | Size, value: float) -> str:
+def _show(shape: Whole | Duration | Size | Money, value: float) -> str:
     """A limit in the form in which the value is written."""
     match shape:
         case Whole():
@@ -255,14 +273,16 @@ def _show(shape: Whole | Duration | Size, value: float) -> str:
             return show_duration(value)
         case Size():
             return show_size(int(value))
+        case Money():
+            return f"{value:g}"
         case _:
             assert_never(shape)
 
 
-def _example(shape: Flag | Whole | Duration | Size, expected: str) -> str:
+def _example(shape: Flag | Whole | Duration | Size | Money, expected: str) -> str:
     """What to write instead, with the units of the shape spelt out."""
     match shape:
-        case Flag() | Whole():
+        case Flag() | Whole() | Money():
             return expected
         case Duration():
             return "a number and a unit: 500ms, 30s, 10m, 1h, 1d" + (f"; or {shape.endless}" if shape.endless else "")
@@ -272,20 +292,23 @@ def _example(shape: Flag | Whole | Duration | Size, expected: str) -> str:
             assert_never(shape)
 
 
-def _expected(shape: Text | Flag | Whole | Duration | Size | Choice) -> str:
+def _expected(shape: Text | Flag | Whole | Duration | Size | Money | Choice) -> str:
     """What a scalar should be, in words."""
     match shape:
         case Text():
-            return shape.form or "text"
+            words = shape.form or "text"
         case Flag():
-            return "true or false"
+            words = "true or false"
         case Whole():
-            return "a whole number"
+            words = "a whole number"
         case Duration():
-            return f"a duration such as 30s or a number of seconds{f', or {shape.endless}' if shape.endless else ''}"
+            words = f"a duration such as 30s or a number of seconds{f', or {shape.endless}' if shape.endless else ''}"
         case Size():
-            return "a size such as 16MiB or a number of bytes"
+            words = "a size such as 16MiB or a number of bytes"
+        case Money():
+            words = "a number of US dollars such as 2.5"
         case Choice():
-            return f"one of {', '.join(shape.words)}"
+            words = f"one of {', '.join(shape.words)}"
         case _:
             assert_never(shape)
+    return words

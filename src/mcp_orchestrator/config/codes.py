@@ -49,6 +49,12 @@ class Code(enum.StrEnum):
     PATTERN_WITHOUT_MATCH = "C052"
     OPEN_TO_THE_NETWORK = "C053"
     BAD_STORAGE = "C054"
+    LACKING_KEY = "C060"
+    KEY_OF_ANOTHER_KIND = "C061"
+    AGENT_UNREACHABLE = "C062"
+    BAD_REGISTRY_ENTRY = "C063"
+    NO_SUCH_FILE = "C064"
+    NAME_TAKEN = "C065"
 
     @property
     def explained(self) -> Explained:
@@ -124,8 +130,8 @@ _EXPLAINED = {
     ),
     Code.MISPLACED_SECRET: Explained(
         "a secret may not stand here",
-        "Only `env`, `headers`, `args` and `url` of a server are kept secret all the way; elsewhere the value would "
-        "be shown in logs and listings.",
+        "Only `env`, `headers`, `args` and `url` of a server or an agent are kept secret all the way; elsewhere the "
+        "value would be shown in logs and listings.",
     ),
     Code.SERVER_NAME: Explained(
         "unusable server name",
@@ -152,7 +158,7 @@ _EXPLAINED = {
         "`backends.NAME.timeout`, which always has a unit.",
     ),
     Code.BAD_URL: Explained(
-        "unusable address", "The URL of a server starts with `http://` or `https://` and carries no user and password."
+        "unusable address", "A URL starts with `http://` or `https://` and carries no user and password."
     ),
     Code.BAD_HEADER_OR_VARIABLE: Explained(
         "unusable header, variable or argument",
@@ -174,4 +180,29 @@ _EXPLAINED = {
         "List the host names that clients use under `listeners.http.allowedHosts`.",
     ),
     Code.BAD_STORAGE: Explained("unusable storage address", "Write `sqlite:///PATH`; four slashes for an absolute path."),
+    Code.LACKING_KEY: Explained(
+        "a key is missing", "An agent says what it is: by `kind`, or by an entry of the ACP registry, which implies `acp`."
+    ),
+    Code.KEY_OF_ANOTHER_KIND: Explained(
+        "a key that means nothing here",
+        "Keys of an agent depend on its `kind`: a program has no `url`, an A2A agent no `command`. A key that does "
+        "nothing hides mistakes, so it is refused. The reference of each key says for which kinds it is.",
+    ),
+    Code.AGENT_UNREACHABLE: Explained(
+        "an agent without what reaches it",
+        "An `acp` agent needs `command`, `registry` or `profile`; a `cli` agent `profile`; an `a2a` agent `url`; a "
+        "`scripted` one `script`. `claude-code` and `codex` need nothing: the program of that name is started.",
+    ),
+    Code.BAD_REGISTRY_ENTRY: Explained(
+        "unusable entry of the ACP registry",
+        "An entry has an `id` and a `distribution` with `npx`, `uvx`, or `binary` for this platform. A binary is never "
+        "fetched: unpack its archive beside the file that holds the entry, put its program on the `PATH`, or name the "
+        "program with `command`.",
+    ),
+    Code.NO_SUCH_FILE: Explained(
+        "a file or directory is not there", "The path counts from the configuration file; `~` is the home directory."
+    ),
+    Code.NAME_TAKEN: Explained(
+        "an agent has the name of a server", "Both are backends, which rules and commands call by name. Rename one."
+    ),
 }  # fmt: skip

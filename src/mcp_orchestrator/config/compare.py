@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_orchestrator.model.snapshot import BackendSpec, Secret, Snapshot
@@ -13,10 +13,12 @@ from mcp_orchestrator.model.snapshot import BackendSpec, Secret, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Names of servers by what a reload does to them (sorted), and which other parts differ.
+    """Names of servers and of agents by what a reload does to them (sorted), and which other parts differ.
 
     `profiles_changed` covers what clients see: profiles, and the tools that a server's definition leaves out;
-    `limits_changed` page size, list wait, question expiry and mouths. Disabled servers count as absent.
+    `limits_changed` page size, list wait, question expiry and mouths; `delegation_changed` what holds for all
+    agents, and their order.
+    Disabled servers and agents count as absent. Files that agents refer to (scripts, profiles) are not looked into.
     """
 
     added: tuple[str, ...]
@@ -28,13 +30,18 @@ class Changes:
     storage_changed: bool
     observe_changed: bool
     limits_changed: bool
+    agents_added: tuple[str, ...] = ()
+    agents_removed: tuple[str, ...] = ()
+    agents_changed: tuple[str, ...] = ()
+    delegation_changed: bool = False
 
     @property
     def nothing(self) -> bool:
         """Whether the two snapshots mean the same."""
         names = self.added or self.removed or self.changed
         parts = (self.listeners_changed, self.profiles_changed, self.storage_changed, self.observe_changed)
-        return not names and not any(parts) and not self.limits_changed
+        agents = self.agents_added or self.agents_removed or self.agents_changed
+        return not names and not agents and not any(parts) and not self.limits_changed and not self.delegation_changed
 
 
 def compare(old: Snapshot, new: Snapshot) -> Changes:
@@ -42,16 +49,22 @@ def compare(old: Snapshot, new: Snapshot) -> Changes:
     before = {name: spec for name, spec in old.backends.items() if not spec.disabled}
     after = {name: spec for name, spec in new.backends.items() if not spec.disabled}
     both = sorted(before.keys() & after.keys())
+    had = {name: spec for name, spec in old.agents.items() if not spec.disabled}
+    has = {name: spec for name, spec in new.agents.items() if not spec.disabled}
     return Changes(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
         changed=tuple(name for name in both if before[name] != after[name]),
         kept=tuple(name for name in both if before[name] == after[name]),
-        listeners_changed=old.http != new.http,
+        listeners_changed=(old.http, old.a2a) != (new.http, new.a2a),
         profiles_changed=dict(old.profiles) != dict(new.profiles) or _filters(before) != _filters(after),
         storage_changed=old.storage != new.storage,
         observe_changed=old.observe != new.observe,
         limits_changed=_limits(old) != _limits(new),
+        agents_added=tuple(sorted(has.keys() - had.keys())),
+        agents_removed=tuple(sorted(had.keys() - has.keys())),
+        agents_changed=tuple(name for name in sorted(had.keys() & has.keys()) if had[name] != has[name]),
+        delegation_changed=old.delegation != new.delegation or tuple(had) != tuple(has),
     )
 
 
@@ -89,3 +102,15 @@ def _part(value: str | Secret) -> Any:
     if isinstance(value, Secret):
         return {"sha256": hashlib.sha256(value.reveal().encode("utf-8", "surrogateescape")).hexdigest()}
     return value
+
+
+def needs_restart(running: Snapshot, new: Snapshot) -> list[str]:
+    """The sections whose changes a running gateway cannot take up."""
+    sections = {
+        "listeners": (running.http, running.a2a) != (new.http, new.a2a),
+        "storage": running.storage != new.storage,
+        "observe": replace(running.observe, validate=new.observe.validate) != new.observe,
+        "delegation.workspaces": running.delegation.workspaces != new.delegation.workspaces,
+        "questions": (running.question_expiry, running.mouths) != (new.question_expiry, new.mouths),
+    }
+    return [name for name, differs in sections.items() if differs]

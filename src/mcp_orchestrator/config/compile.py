@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mcp_orchestrator.config.agents import read_agents
 from mcp_orchestrator.config.check import Checked
 from mcp_orchestrator.config.codes import Code
 from mcp_orchestrator.config.diagnose import Notes, closest
@@ -26,7 +28,9 @@ from mcp_orchestrator.config.sections import (
 )
 from mcp_orchestrator.config.servers import read_servers, server_names
 from mcp_orchestrator.model.snapshot import (
+    A2aSpec,
     BackendSpec,
+    DelegationSpec,
     Durability,
     EraPolicy,
     HttpSpec,
@@ -48,6 +52,7 @@ def compile_snapshot(source: Source, root: Table, checked: Checked, references: 
     backends = compiler.backends()
     observe = checked.get("observe", {})
     limits = checked.get("limits", {})
+    agents = read_agents(root, checked.get("agents", {}), references, server_names(root))
     return Snapshot(
         source=str(source.path),
         digest=source.digest,
@@ -60,6 +65,9 @@ def compile_snapshot(source: Source, root: Table, checked: Checked, references: 
         list_wait=limits.get("listWait", DEFAULT_LIST_WAIT),
         question_expiry=checked.get("questions", {}).get("expire", DEFAULT_QUESTION_EXPIRY),
         mouths=tuple(checked.get("questions", {}).get("mouths", DEFAULT_MOUTHS)),
+        agents=agents,
+        delegation=compiler.delegation(),
+        a2a=compiler.a2a(),
     )
 
 
@@ -93,7 +101,7 @@ class _Compiler:
                 fix = f'did you mean "{near}"?' if near else f"servers here: {', '.join(map(shown, names)) or 'none'}"
                 message = f"backends.{name}: there is no server {shown(name)}"
                 self.notes.error(Code.UNKNOWN_SERVER, message, locate(self.root, "backends", name), fix)
-        if not names and is_empty(self.root.get("mcpServers")) and is_empty(self.root.get("servers")):
+        if not names and all(is_empty(self.root.get(key)) for key in ("mcpServers", "servers", "agents")):
             place = locate(self.root, "mcpServers")
             self.notes.warn(Code.NO_SERVERS, "there is no server", place, "add one under mcpServers")
         return read_servers(self.root, self.references, settings)
@@ -140,8 +148,41 @@ class _Compiler:
             message = f"listeners.http.host {shown(spec.host)} is open to the network, but allowedHosts is missing"
             fix = "listen on 127.0.0.1, or add allowedHosts: [NAME] with the name that clients use"
             self.notes.error(Code.OPEN_TO_THE_NETWORK, message, self._place("listeners", "http", "host"), fix)
-        host = {"*": "0.0.0.0", "[::]": "::"}.get(spec.host, spec.host.strip("[]"))  # noqa: S104 - the user's choice
-        return HttpSpec(**{**_snake(values), "host": host})
+        return HttpSpec(**{**_snake(values), "host": _address(spec.host)})
+
+    def a2a(self) -> A2aSpec | None:
+        """The listener for A2A clients: only where the file names it."""
+        if "a2a" not in self.checked.get("listeners", {}):
+            return None
+        values = self.checked["listeners"]["a2a"]
+        spec = A2aSpec(**_snake(values))
+        if not _is_loopback(spec.host) and not spec.allowed_hosts and spec.public_url is None:
+            message = f"listeners.a2a.host {shown(spec.host)} is open to the network, but no host is allowed"
+            fix = "listen on 127.0.0.1, or add publicUrl or allowedHosts with the name that clients use"
+            self.notes.error(Code.OPEN_TO_THE_NETWORK, message, self._place("listeners", "a2a", "host"), fix)
+        return A2aSpec(**{**_snake(values), "host": _address(spec.host)})
+
+    def delegation(self) -> DelegationSpec:
+        """How work is delegated; all paths are absolute."""
+        values = _snake(self.checked.get("delegation", {}))
+        place = values.get("workspaces")
+        default = data_directory(self.references.environ) / "workspaces"
+        values["workspaces"] = default if place is None else self._path(place)
+        roots = values.get("roots")
+        values["roots"] = _default_roots(self.references.directory) if roots is None else self._roots(roots)
+        return DelegationSpec(**values)
+
+    def _roots(self, roots: Sequence[str]) -> tuple[Path, ...]:
+        found = tuple(dict.fromkeys(map(self._path, roots)))
+        for path in found:
+            if not path.is_dir():
+                message = f"delegation.roots: there is no directory {shown(str(path))}"
+                place = self._place("delegation", "roots")
+                self.notes.error(Code.NO_SUCH_FILE, message, place, "make it, or remove it from the list")
+        return found
+
+    def _path(self, text: str) -> Path:
+        return Path(os.path.normpath(expand(text, self.references.environ, self.references.directory)))
 
     def storage(self) -> StorageSpec:
         values = self.checked.get("storage", {})
@@ -169,6 +210,20 @@ class _Compiler:
 
     def _place(self, *path: str) -> Place:
         return locate(self.root, *path)
+
+
+def _default_roots(directory: Path) -> tuple[Path, ...]:
+    """The directory of the file and the one we were started in, except for the root of the file system."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        here = directory
+    return tuple(path for path in dict.fromkeys((directory, here)) if path != Path(path.anchor))
+
+
+def _address(host: str) -> str:
+    """A host as it is listened on: without brackets, `*` as the address that stands for all."""
+    return {"*": "0.0.0.0", "[::]": "::"}.get(host, host.strip("[]"))  # noqa: S104 - the user's choice
 
 
 def _descend(node: Node | None, *path: str) -> Node | None:

@@ -11,8 +11,10 @@ from mcp_orchestrator.config.shape import (
     Duration,
     Field,
     Flag,
+    Held,
     Later,
     ListOf,
+    Money,
     Record,
     Servers,
     Shape,
@@ -33,6 +35,15 @@ _LATER: Final[dict[str, dict[str, Any]]] = {
 _URLS: Final = ("url", "httpUrl", "serverUrl")
 _SAYS: Final = {"type": "string", "minLength": 1}
 _TEXT_LIKE: Final = {"type": ["string", "number", "boolean"]}
+_HELD: Final[dict[str, dict[str, Any]]] = {
+    "command": {"anyOf": [_SAYS, {"type": "array", "items": _TEXT_LIKE, "minItems": 1}]},
+    "words": {"type": ["array", "null"], "items": _TEXT_LIKE},
+    "pairs": {"type": ["object", "null"], "additionalProperties": _TEXT_LIKE},
+    "address": {"type": "string", "pattern": r"^(https?://|\$\{)"},
+    "options": {"type": ["object", "null"], "additionalProperties": _TEXT_LIKE},
+    "entry": {"anyOf": [{"type": "string", "pattern": "#"}, {"type": "object", "required": ["distribution"]}]},
+    "distribution": {"type": "object", "minProperties": 1},
+}
 
 
 def editor_schema() -> dict[str, Any]:
@@ -52,6 +63,8 @@ def _schema(shape: Shape) -> dict[str, Any]:
         case Record():
             properties = {field.name: _described(field) for field in shape.fields}
             schema = {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+            if shape.needs:
+                schema |= {"type": "object", "anyOf": [{"required": [name]} for name in shape.needs]}
         case TableOf():
             schema = _named(shape.key, _schema(shape.item))
         case ListOf():
@@ -60,9 +73,11 @@ def _schema(shape: Shape) -> dict[str, Any]:
             schema = dict(_LATER[shape.kind])
         case Servers():
             schema = _named(SERVER_NAME, _server())
+        case Held():
+            schema = dict(_HELD[shape.kind])
         case Unread():
             schema = {}
-        case Text() | Flag() | Whole() | Duration() | Size() | Choice():
+        case Text() | Flag() | Whole() | Duration() | Size() | Money() | Choice():
             schema = _scalar(shape)
         case _:
             assert_never(shape)
@@ -90,15 +105,16 @@ def shown_default(field: Field) -> Any:
     return show_size(field.default) if isinstance(field.shape, Size) else field.default
 
 
-def _scalar(shape: Text | Flag | Whole | Duration | Size | Choice) -> dict[str, Any]:
+def _scalar(shape: Text | Flag | Whole | Duration | Size | Money | Choice) -> dict[str, Any]:
     match shape:
         case Text():
             form = {"type": "string", "pattern": f"^({shape.pattern})$"} if shape.pattern else {"type": "string"}
             return {"anyOf": [form, {"type": "string", "pattern": r"\$\{"}]} if shape.pattern else form
         case Flag():
             return {"anyOf": [{"type": "boolean"}, _REFERENCE]}
-        case Whole():
-            return {"anyOf": [{"type": "integer", **_limits(shape.least, shape.most)}, _REFERENCE]}
+        case Whole() | Money():
+            kind = "integer" if isinstance(shape, Whole) else "number"
+            return {"anyOf": [{"type": kind, **_limits(shape.least, shape.most)}, _REFERENCE]}
         case Duration():
             number = {"type": "number", **_limits(shape.least, shape.most)}
             words = [{"const": shape.endless}] if shape.endless else []

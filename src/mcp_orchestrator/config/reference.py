@@ -15,8 +15,10 @@ from mcp_orchestrator.config.shape import (
     Duration,
     Field,
     Flag,
+    Held,
     Later,
     ListOf,
+    Money,
     Record,
     Servers,
     Shape,
@@ -38,6 +40,17 @@ _PROBLEMS: Final = (
     "Every problem has a code, a position, an excerpt in which secrets are masked, and where possible a fix. All "
     "problems of a file are reported at once. Errors refuse the file (exit code 2), warnings do not."
 )
+
+
+_HELD: Final = {
+    "command": "Text, split into words as a shell does, or a list of words.",
+    "words": "List; each item text.",
+    "pairs": "Names with values.",
+    "address": "A URL that starts with `http://` or `https://`.",
+    "options": "Names with values: text, numbers, `true` or `false`.",
+    "entry": "The entry itself, or text: `FILE#ID`.",
+    "distribution": "Keys: `npx`, `uvx`, `binary`.",
+}
 
 
 def _keys() -> str:
@@ -93,7 +106,7 @@ def _form(shape: Shape) -> str:
             form = f"Text: {shape.form}." if shape.form else "Text."
         case Flag():
             form = "`true` or `false`."
-        case Whole() | Duration() | Size():
+        case Whole() | Duration() | Size() | Money():
             form = _range(shape)
         case Choice():
             form = f"One of {', '.join(f'`{word}`' for word in shape.words)}."
@@ -101,6 +114,8 @@ def _form(shape: Shape) -> str:
             form = f"List; each item {shape.item.form or 'text'}."
         case TableOf():
             form = f"Keys: {shape.form}."
+        case Held():
+            form = _HELD[shape.kind]
         case Record() | Servers() | Unread() | Later():
             form = ""
         case _:
@@ -108,12 +123,14 @@ def _form(shape: Shape) -> str:
     return form
 
 
-def _range(shape: Whole | Duration | Size) -> str:
+def _range(shape: Whole | Duration | Size | Money) -> str:
     match shape:
         case Whole():
             kind, least, most = "Whole number", str(shape.least), str(shape.most)
         case Duration():
             kind, least, most = "Duration", show_duration(shape.least), show_duration(shape.most)
+        case Money():
+            kind, least, most = "US dollars", f"{shape.least:g}", f"{shape.most:g}"
         case Size():
             kind, least, most = "Size", show_size(shape.least), show_size(shape.most)
         case _:

@@ -93,7 +93,7 @@ class References:
 
     def _secret(self, scheme: str, name: str, place: Place) -> str | None:
         if not self.secrets_fit:
-            fix = "use ${env:NAME} if the value is none, or move it to env, headers, args or url of a server"
+            fix = "use ${env:NAME} if the value is none, or move it to env, headers, args or url of a server or agent"
             self.notes.error(Code.MISPLACED_SECRET, "a secret may not stand here: it would be shown", place, fix)
             return None
         resolve = self.secrets.get(scheme)

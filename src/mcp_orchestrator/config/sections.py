@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from mcp_orchestrator.config.agent_sections import A2A, AGENT, AGENT_NAME, AGENT_NAME_FORM, DELEGATION
+from mcp_orchestrator.config.forms import ALLOWED_HOST, HOST, VARIABLE
 from mcp_orchestrator.config.shape import (
     Choice,
     Duration,
@@ -39,14 +41,6 @@ DEFAULT_LIST_WAIT: Final = 3.0
 DEFAULT_QUESTION_EXPIRY: Final = 600.0
 DEFAULT_MOUTHS: Final = ("client",)
 
-_HOST = Text(
-    r"(\*|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?)",
-    "a host name or an IP address",
-)
-_ALLOWED_HOST = Text(
-    r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?",
-    'a host name as clients send it, "name" or "name:port", without wildcards',
-)
 _ALLOWED_ORIGIN = Text(
     r"[a-z][a-z0-9+.-]*://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?",
     'an origin as browsers send it, "https://name" or "https://name:port", without a path',
@@ -71,7 +65,7 @@ BACKEND = Record(
             "era",
             Choice(tuple(EraPolicy)),
             "Which MCP revisions to speak: `auto` finds out, `modern` is 2026-07-28 and later, `legacy` 2025-11-25 "
-            "and before.",
+            "and before. For a server that speaks both but asks its questions in one of them only, name that one.",
             str(_backend.era),
         ),
         Field("timeout", Duration(0.05), "How long one call may take.", _backend.timeout, "2m"),
@@ -89,7 +83,7 @@ BACKEND = Record(
         Field("maxSessions", Whole(1, 1000), "How many sessions may be open at once.", _backend.max_sessions),
         Field(
             "inheritEnv",
-            ListOf(Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")),
+            ListOf(VARIABLE),
             "Environment variables of the gateway that the server gets besides the basic ones "
             "(see `mcpServers`). Names only.",
             None,
@@ -126,7 +120,7 @@ PROFILE = Record(
 
 HTTP = Record(
     (
-        Field("host", _HOST, "The address to listen on.", _http.host),
+        Field("host", HOST, "The address to listen on.", _http.host),
         Field("port", Whole(0, 65535), "The port to listen on; 0 takes any free one.", _http.port),
         Field(
             "path",
@@ -136,7 +130,7 @@ HTTP = Record(
         ),
         Field(
             "allowedHosts",
-            ListOf(_ALLOWED_HOST),
+            ListOf(ALLOWED_HOST),
             "Host names under which clients reach the gateway, besides loopback ones. Requests for another `Host` are "
             "refused, which is what stops DNS rebinding. Required when `host` is not loopback.",
             None,
@@ -198,7 +192,17 @@ ROOT = Record(
             None,
             {"time": {"start": "eager", "timeout": "30s"}},
         ),
-        _later("agents", "table", "Coding agents that take delegations."),
+        Field(
+            "agents",
+            TableOf(AGENT, AGENT_NAME, AGENT_NAME_FORM, "AGENT"),
+            "Agents that take delegations, by name. The first one that fits takes what is delegated to none by name.",
+            None,
+            {
+                "claude": {"kind": "claude-code", "model": "sonnet"},
+                "gemini": {"kind": "acp", "command": "gemini --acp"},
+            },
+        ),
+        Field("delegation", DELEGATION, "How work is delegated to agents."),
         _later("apis", "table", "HTTP APIs offered as tools."),
         _later("tools", "table", "Logical tools with several providers."),
         _later("overrides", "table", "Renames, hides and fixes tools of a server.", restricts=True),
@@ -231,7 +235,7 @@ ROOT = Record(
                         "mouths",
                         ListOf(Text("client|cli", "client or cli")),
                         "Who is asked, in this order: the first that can be. `client` is the client whose call asks, "
-                        "if it declared that it can be asked this; with `cli` a form or an address to visit waits for "
+                        "if it declared that it can be asked this; with `cli` what it cannot be asked waits for "
                         "`mcp-orchestrator runs answer`. What nobody can be asked is declined at once.",
                         list(DEFAULT_MOUTHS),
                         ["client", "cli"],
@@ -242,7 +246,16 @@ ROOT = Record(
         ),
         Field(
             "listeners",
-            Record((Field("http", HTTP, "The HTTP endpoint."),)),
+            Record(
+                (
+                    Field("http", HTTP, "The HTTP endpoint."),
+                    Field(
+                        "a2a",
+                        A2A,
+                        "An endpoint for A2A clients, to whom every agent is an A2A agent. Without this key there is none.",
+                    ),
+                )
+            ),
             "Where clients connect. Standard input and output are served with `serve --stdio`.",
         ),
         Field(

@@ -1,4 +1,4 @@
-"""The parts of a server block that may hold secrets: arguments, environment, headers, address."""
+"""The parts of a server or an agent that may hold secrets: arguments, environment, headers, address."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ _ADVICE: Final = "refer to it: ${secret:env/NAME}"
 
 
 class Parts:
-    """Reads the values of one server. Without `resolve` (a disabled server) references stay as they are written."""
+    """Reads the values of one server or agent.
 
-    def __init__(self, server: str, references: References, *, resolve: bool) -> None:
-        self._server = shown(server)
+    Without `resolve` (it is disabled) references stay as they are written. A `verbatim` block is one of other
+    programs: their spellings of references are understood, and a secret in clear text is warned of (in our own
+    sections it was refused before).
+    """
+
+    def __init__(
+        self, name: str, references: References, *, resolve: bool, noun: str = "server", verbatim: bool = True
+    ) -> None:
+        self._owner = f"{noun} {shown(name)}"
         self._notes = references.notes
-        self._shown = references.within(foreign=True, secrets_fit=False)
-        self._secret = references.within(foreign=True, secrets_fit=True)
+        self._shown = references.within(foreign=verbatim, secrets_fit=False)
+        self._secret = references.within(foreign=verbatim, secrets_fit=True)
         self._resolve = resolve
+        self._verbatim = verbatim
         self._confidential: dict[str, None] = {}
 
     @property
@@ -43,9 +51,7 @@ class Parts:
         if filled is None:
             return None
         if not filled.text.strip() or "\x00" in filled.text:
-            self._notes.error(
-                Code.WRONG_TYPE, f"{key} of server {self._server} has no usable value", node.start, "give a text"
-            )
+            self._notes.error(Code.WRONG_TYPE, f"{key} of {self._owner} has no usable value", node.start, "give a text")
             return None
         return filled.text
 
@@ -55,7 +61,7 @@ class Parts:
         previous: str | None = None
         for node in nodes:
             if not isinstance(node, Scalar) or node.value is None:
-                message = f"an argument of server {self._server} must be text"
+                message = f"an argument of {self._owner} must be text"
                 self._notes.error(Code.WRONG_TYPE, message, node.start, 'write it as one text, "" for an empty one')
                 continue
             flag = previous.lstrip("-") if previous is not None and previous.startswith("-") else ""
@@ -74,7 +80,7 @@ class Parts:
         found: list[tuple[str, Secret]] = []
         for entry in self._entries(node, "env"):
             if not entry.key or "=" in entry.key or "\x00" in entry.key:
-                message = f"unusable name of an environment variable of server {self._server}"
+                message = f"unusable name of an environment variable of {self._owner}"
                 self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.start, "write NAME: value")
                 continue
             filled = self._value(entry, f"variable {shown(entry.key)}")
@@ -88,7 +94,7 @@ class Parts:
         for entry in self._entries(node, "headers"):
             problem = _header_name_problem(entry.key, found)
             if problem:
-                message = f"{problem} of server {self._server}"
+                message = f"{problem} of {self._owner}"
                 self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.start, "rename or remove it")
                 continue
             filled = self._value(entry, f"header {shown(entry.key)}")
@@ -96,7 +102,7 @@ class Parts:
                 continue
             text = filled.text.strip()
             if not _HEADER_VALUE.fullmatch(text):
-                message = f"value of header {shown(entry.key)} of server {self._server} is more than one plain line"
+                message = f"value of header {shown(entry.key)} of {self._owner} is more than one plain line"
                 fix = "write one line of ASCII or Latin-1 characters"
                 self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start, fix)
             found[entry.key.lower()] = (entry.key, Secret(text))
@@ -110,7 +116,7 @@ class Parts:
         problem = _url_problem(filled.text) if self._resolve else ""
         if problem:
             message, _, fix = problem.partition(": ")
-            about = f"the URL of server {self._server} {message}"
+            about = f"the URL of {self._owner} {message}"
             self._notes.error(
                 Code.BAD_URL, about, node.start, fix or "write it as http://HOST:PORT/PATH or https://HOST/PATH"
             )
@@ -125,7 +131,7 @@ class Parts:
             return []
         if isinstance(node, Table):
             return list(node.entries.values())
-        message = f"{key} of server {self._server} must be names with values"
+        message = f"{key} of {self._owner} must be names with values"
         self._notes.error(Code.WRONG_TYPE, message, node.start, "write NAME: value")
         return []
 
@@ -133,10 +139,10 @@ class Parts:
         if isinstance(entry.value, Scalar) and entry.value.value is not None:
             filled = self._fill(entry.value, entry.key, what)
             if filled is not None and "\x00" in filled.text:
-                message = f"{what} of server {self._server} holds a NUL character"
+                message = f"{what} of {self._owner} holds a NUL character"
                 self._notes.error(Code.BAD_HEADER_OR_VARIABLE, message, entry.value.start, "remove it")
             return filled
-        message = f"{what} of server {self._server} must be text"
+        message = f"{what} of {self._owner} must be text"
         fix = 'give a value; an empty one is ""'
         self._notes.error(Code.WRONG_TYPE, message, entry.value.start, fix)
         return None
@@ -144,13 +150,14 @@ class Parts:
     def _fill(self, node: Scalar, name: str, what: str) -> Filled | None:
         """Fill a value that may hold secrets, and warn of one that is written out."""
         if what != "an argument" and _BARE_NAME.search(node.text):  # as an argument, it may be for a shell
-            message = f"a dollar sign and a name in {what} of server {self._server} are passed on as they are"
-            self._notes.warn(Code.BAD_REFERENCE, message, node.start, "write ${NAME} if the variable is meant")
+            message = f"a dollar sign and a name in {what} of {self._owner} are passed on as they are"
+            fix = f"write {'${NAME}' if self._verbatim else '${env:NAME}'} if the variable is meant"
+            self._notes.warn(Code.BAD_REFERENCE, message, node.start, fix)
             return self._secret.fill(node) if self._resolve else Filled(node.text, referred=False)
         inline = inline_value(node.text)
         literal = looks_secret(node.text, name) or (inline is not None and looks_secret(inline[1], inline[0]))
-        if literal:
-            message = f"{what} of server {self._server} looks like a secret in clear text"
+        if literal and self._verbatim:
+            message = f"{what} of {self._owner} looks like a secret in clear text"
             self._notes.warn(Code.LITERAL_SECRET, message, node.start, _ADVICE)
         if not self._resolve:
             return Filled(node.text, referred="${" in node.text)

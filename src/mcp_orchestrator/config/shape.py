@@ -49,6 +49,14 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Money:
+    """US dollars as a number from `least` to `most`; read as whole micro-dollars."""
+
+    least: float = 0.0
+    most: float = UNBOUNDED
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of some words."""
 
@@ -86,6 +94,17 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A part that is left as it is written, because it may hold secrets or is of another's format; read by `agents.py`.
+
+    `command` is text or a list of words, `words` a list, `pairs` names with values, `address` a URL, `options` names
+    with plain values, `entry` an entry of the ACP registry or where it is, `distribution` the part of such an entry.
+    """
+
+    kind: Literal["command", "words", "pairs", "address", "options", "entry", "distribution"]
+
+
+@dataclass(frozen=True, slots=True)
 class Unread:
     """Anything at all: accepted because other programs' files hold it, and not used."""
 
@@ -103,9 +122,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A table with fixed keys. Unknown ones are errors."""
+    """A table with fixed keys. Unknown ones are errors. Of the keys in `needs`, if any, at least one must be there."""
 
     fields: Sequence[Field]
+    needs: Sequence[str] = ()
 
     def names(self) -> list[str]:
         """The keys in order."""
@@ -113,5 +133,5 @@ class Record:
 
 
 Shape = (
-    Text | Flag | Whole | Duration | Size | Choice | ListOf | TableOf | Later | Servers | Unread | Record
+    Text | Flag | Whole | Duration | Size | Money | Choice | ListOf | TableOf | Later | Servers | Held | Unread | Record
 )  # fmt: skip

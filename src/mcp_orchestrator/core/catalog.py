@@ -123,13 +123,14 @@ class Catalog:
         ) | {backend for owners in self._claims.values() if len(owners) > 1 for backend in owners}
         self._aliases = {kind: _originals(self._by_kind[kind]) for kind in (OfferKind.TOOL, OfferKind.PROMPT)}
         self._patterns: list[tuple[int, re.Pattern[str], Offer]] | None = None
-        self.pages: dict[tuple[OfferKind, str | None], bytes] = {}
+        self.pages: dict[tuple[OfferKind, str | None, bool], bytes] = {}
 
     @property
     def only(self) -> str | None:
         """The one server of this view; None when there are others, though nothing may be known of them yet."""
-        configured = {name for name, spec in self._specs.items() if not spec.disabled} | set(self.backends)
-        return self.backends[0] if len(configured) == 1 and self.backends else None
+        known = set(self.backends) - {naming.OWN}
+        configured = {name for name, spec in self._specs.items() if not spec.disabled} | known
+        return known.pop() if len(configured) == 1 and known else None
 
     @property
     def shown(self) -> tuple[Offers, ...]:
@@ -219,13 +220,13 @@ class Catalog:
 
     def shows_tool(self, backend: str, tool: str) -> bool:
         """Whether this view shows a server's tool of this name, should there be one."""
-        return lets_through(self._specs.get(backend), tool) and shows(self.profile, f"{backend}.{tool}")
+        return lets_through(self._specs.get(backend), tool) and shows(self.profile, naming.dotted(backend, tool))
 
     def _visible(self, kind: OfferKind, key: str) -> Iterable[tuple[Offers, str, Mapping[str, Any]]]:
         for source in self.sources:
             for definition in source.of(kind):
                 name = definition.get(key)
-                if not isinstance(name, str) or not shows(self.profile, f"{source.backend}.{name}"):
+                if not isinstance(name, str) or not shows(self.profile, naming.dotted(source.backend, name)):
                     continue
                 if kind is not OfferKind.TOOL or lets_through(self._specs.get(source.backend), name):
                     yield source, name, definition
@@ -294,7 +295,7 @@ class Catalog:
 
 
 def _offer(kind: OfferKind, source: Offers, name: str, public: str, definition: Mapping[str, Any]) -> Offer:
-    dotted = f"{source.backend}.{name}"
+    dotted = naming.dotted(source.backend, name)
     return Offer(kind, source.backend, name, public, dotted, definition, pin(definition), source.era)
 
 

@@ -13,6 +13,12 @@ from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.snapshot import EraPolicy
 
 _sorted: Final = msgspec.json.Encoder(order="sorted")
+_ANSWERED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "elicitation": {"form": {}, "url": {}},
+    "sampling": {"tools": {}},
+    "roots": {},
+}
+"""What a person at the command line can answer."""
 
 
 def own_session(client: ClientFace | None) -> str | None:
@@ -47,10 +53,12 @@ def abilities(client: ClientFace) -> Mapping[str, Any]:
 
 
 def answerable(client: ClientFace) -> ClientFace:
-    """The client as a server should see it when somebody else answers for it: it can be elicited in both modes."""
-    declared = client.capabilities.get("elicitation")
-    elicitation = {**(declared if isinstance(declared, Mapping) else {}), "form": {}, "url": {}}
-    return replace(client, capabilities={**client.capabilities, "elicitation": elicitation})
+    """The client as a server should see it when somebody else answers for it: it can be asked everything."""
+    able = dict(client.capabilities)
+    for name, modes in _ANSWERED.items():
+        declared = able.get(name)
+        able[name] = {**modes, **(declared if isinstance(declared, Mapping) else {})}
+    return replace(client, capabilities=able)
 
 
 class EraBook:
@@ -78,6 +86,11 @@ class EraBook:
     def unknown(self) -> bool:
         """True while both eras are possible and neither has been seen to work: a probe must tell."""
         return len(self._possible) > 1 and not any(self.verdicts.values())
+
+    @property
+    def seen(self) -> frozenset[Era]:
+        """The eras that have been seen to work."""
+        return frozenset(era for era, works in self.verdicts.items() if works)
 
     def learn(self, era: Era, *, works: bool) -> bool:
         """Note a verdict; True when it is news."""

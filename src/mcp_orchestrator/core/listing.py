@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from mcp_orchestrator.core.apps import for_apps_alone
 from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.translate.tasks import may_be_task
 from mcp_orchestrator.core.translate.tools import definition_for
@@ -37,15 +38,20 @@ class Stamps(Protocol):
         ...
 
 
-def page(catalog: Catalog, kind: OfferKind, cursor: str | None, size: int, stamps: Stamps | None) -> bytes | Failed:
+def page(
+    catalog: Catalog, kind: OfferKind, cursor: str | None, size: int, stamps: Stamps | None, *, apps: bool = True
+) -> bytes | Failed:
     """The encoded result object of one list request, or why the cursor is refused.
 
-    Without `stamps` nobody can make cursors, and a list is one page.
+    Without `stamps` nobody can make cursors, and a list is one page. Without `apps` the tools that are for MCP Apps
+    alone are left out.
     """
-    kept = catalog.pages.get((kind, cursor))
+    kept = catalog.pages.get((kind, cursor, apps))
     if kept is not None:
         return kept
     offers = catalog.offers(kind)
+    if kind is OfferKind.TOOL and not apps:
+        offers = tuple(offer for offer in offers if not for_apps_alone(offer.definition))
     start = 0
     if cursor is not None:
         last = _opened(catalog, kind, cursor, stamps) if stamps is not None else None
@@ -64,7 +70,7 @@ def page(catalog: Catalog, kind: OfferKind, cursor: str | None, size: int, stamp
         result["cacheScope"] = "private"
     encoded = encode(result)
     if len(catalog.pages) < MAX_KEPT_PAGES:
-        catalog.pages[kind, cursor] = encoded
+        catalog.pages[kind, cursor, apps] = encoded
     return encoded
 
 

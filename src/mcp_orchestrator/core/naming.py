@@ -10,8 +10,16 @@ from typing import Final
 LIMIT: Final = 64
 """Longest public name, in characters (what the strictest clients of 2026 accept)."""
 
+OWN: Final = "/gateway"
+"""The name under which the gateway's own tools stand among the backends; no server can be called so."""
+
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_-]")
 _HASH_LENGTH: Final = 6
+
+
+def dotted(server: str, name: str) -> str:
+    """The name in configuration and rules: `SERVER.NAME`; of the gateway's own tools the bare name."""
+    return name if server == OWN else f"{server}.{name}"
 
 
 def public_name(server: str, name: str) -> str:
@@ -37,7 +45,8 @@ def assign(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """
     wanted: dict[str, list[tuple[str, str]]] = {}
     for pair in pairs:
-        wanted.setdefault(public_name(*pair), []).append(pair)
+        # A public name of a server has two underscores in it, so that none of ours can be one of theirs.
+        wanted.setdefault(pair[1] if pair[0] == OWN else public_name(*pair), []).append(pair)
     assigned: dict[tuple[str, str], str] = {}
     for name, claimants in wanted.items():
         if len(set(claimants)) == 1:

@@ -44,7 +44,7 @@ class AesGcmSealer:
         if len(token) > _LONGEST:
             raise ValueError("it is too long to be ours")
         try:
-            sealed = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
+            sealed = _bytes_of(token)
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _FORMAT + bond)
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise ValueError("it is not ours, was altered, or belongs to another call") from error
@@ -62,10 +62,17 @@ class AesGcmSealer:
         if len(token) > _LONGEST:
             raise ValueError("it is too long to be ours")
         try:
-            stamped = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-            return self._siv.decrypt(stamped, [bond])
+            return self._siv.decrypt(_bytes_of(token), [bond])
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise ValueError("it is not ours, was altered, or belongs elsewhere") from error
+
+
+def _bytes_of(token: str) -> bytes:
+    """The bytes that this token stands for; raises ValueError for any other spelling of theirs than our own."""
+    decoded = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
+    if base64.urlsafe_b64encode(decoded).decode("ascii") != token:
+        raise ValueError("another spelling of the same bytes")
+    return decoded
 
 
 def new_key() -> bytes:

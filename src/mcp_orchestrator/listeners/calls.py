@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from mcp_orchestrator.core.translate.ranges import wanted
 from mcp_orchestrator.core.wire.meta import HOP_KEYS, PROGRESS_TOKEN
 from mcp_orchestrator.listeners.mcp_eras import invalid
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Principal
@@ -37,6 +38,8 @@ def to_call(
     name = naming(params)
     if isinstance(name, Failed):
         return name
+    if method == "resources/read" and isinstance(wrong := wanted(meta), str):
+        return invalid(f"resources/read: {wrong}")
     passed = {key: value for key, value in meta.items() if key not in HOP_KEYS}
     return Call(kind, method, name, params, passed, face, principal, profile, wants_progress, log_level)
 

@@ -17,6 +17,7 @@ from mcp_orchestrator.listeners.event_stream import Message, Receive, Send, unti
 from mcp_orchestrator.listeners.http_guard import (
     Exchange,
     Guard,
+    HeaderMap,
     Rejection,
     preflight_headers,
     send_empty,
@@ -32,11 +33,15 @@ from mcp_orchestrator.model.call import ANONYMOUS, Era
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.snapshot import HttpSpec
 from mcp_orchestrator.plugin_api import GatewayDoor, Listener, View
+from mcp_orchestrator.runtime.attachments import Admitted
 
 _VERSION: Final = PROTOCOL_VERSION_HEADER.encode()
 _LEGACY: Final = frozenset(version.encode() for version in LEGACY_VERSIONS)
 _BUSY: Final = Rejection(
     503, "the gateway is stopping", ((b"connection", b"close"), (b"retry-after", b"5")), INTERNAL_ERROR
+)
+_STRANGER: Final = Rejection(
+    401, "this endpoint is for agents that work for a run, with the run's token", ((b"www-authenticate", b"Bearer"),)
 )
 _LEAVING_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.02
@@ -46,11 +51,22 @@ _BACKLOG: Final = 2048
 
 _log: Final = logging.getLogger(__name__)
 
+Admit = Callable[[HeaderMap], Admitted | None]
+"""Whom the headers of a request stand for; None for a stranger."""
+
 
 class HttpApp:
     """The ASGI application of one listener."""
 
-    def __init__(self, spec: HttpSpec, gateway: GatewayDoor, sessions: Sessions, question_expiry: float) -> None:
+    def __init__(
+        self,
+        spec: HttpSpec,
+        gateway: GatewayDoor,
+        sessions: Sessions,
+        question_expiry: float,
+        admit: Admit | None = None,
+    ) -> None:
+        self._admit = admit
         self._gateway = gateway
         self._path = "/" + spec.path.strip("/")
         self._below = self._path.rstrip("/") + "/"
@@ -117,10 +133,20 @@ class HttpApp:
                 return await send_rejection(
                     send, Rejection(404, f"there is nothing at this path; MCP is at {self._path}")
                 )
-        version = headers.get(_VERSION)
-        if version is None or version in _LEGACY:
-            return await self.legacy.serve(self._view(Era.LEGACY, profile), exchange)
-        return await self.modern.serve(self._view(Era.MODERN, profile), exchange)
+        return await self._serve(profile, exchange)
+
+    async def _serve(self, profile: str | None, exchange: Exchange) -> None:
+        version = exchange.headers.get(_VERSION)
+        era = Era.LEGACY if version is None or version in _LEGACY else Era.MODERN
+        view = self._view(era, profile)
+        if self._admit is not None:
+            admitted = self._admit(exchange.headers)
+            if admitted is None:
+                return await send_rejection(exchange.send, _STRANGER)
+            view = View(era, admitted.profile, admitted.principal)
+        if era is Era.LEGACY:
+            return await self.legacy.serve(view, exchange)
+        return await self.modern.serve(view, exchange)
 
     def _profile(self, path: str) -> str | None:
         if not path.startswith(self._below):
@@ -143,7 +169,16 @@ class HttpListener(Listener):
     Everything is made by the time `started` is called with the URL of the endpoint; port 0 picks a free one.
     """
 
-    def __init__(self, spec: HttpSpec, gateway: GatewayDoor, question_expiry: float = QUESTION_SECONDS) -> None:
+    def __init__(
+        self,
+        spec: HttpSpec,
+        gateway: GatewayDoor,
+        question_expiry: float = QUESTION_SECONDS,
+        *,
+        admit: Admit | None = None,
+    ) -> None:
+        """With `admit`, only requests that it knows are served, each as the one that it stands for."""
+        self._admit = admit
         self._spec = spec
         self._gateway = gateway
         self._expiry = question_expiry
@@ -161,7 +196,7 @@ class HttpListener(Listener):
         """
         loop = asyncio.get_running_loop()
         sessions = Sessions(self._spec.max_sessions, self._spec.session_idle, loop.time)
-        app = self._app = HttpApp(self._spec, self._gateway, sessions, self._expiry)
+        app = self._app = HttpApp(self._spec, self._gateway, sessions, self._expiry, self._admit)
         config = _server_config(app)
         listening = await _bind(self._spec)
         port = listening.getsockname()[1]

@@ -126,7 +126,7 @@ class ModernHttp:
             return await self._listen(request, face, view, exchange)
         kind = LISTS.get(method)
         if kind is not None:
-            answer = await list_answer(self._gateway, view, kind, request.params)
+            answer = await list_answer(self._gateway, view, kind, request.params, face)
         elif method == "server/discover":
             answer = await discover_answer(self._gateway, view)
         else:

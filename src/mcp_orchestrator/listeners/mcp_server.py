@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol, assert_never
 
+from mcp_orchestrator.core.apps import shows_apps
 from mcp_orchestrator.core.translate.outcomes import to_client
 from mcp_orchestrator.core.wire import meta as keys
 from mcp_orchestrator.core.wire.jsonrpc import RequestId, decode, encode, error_bytes, notification_bytes
@@ -22,6 +24,7 @@ from mcp_orchestrator.plugin_api import (
     GatewayDoor,
     ListChanged,
     LogLine,
+    Notice,
     Port,
     ResourceUpdated,
     RunHandle,
@@ -149,12 +152,14 @@ class Runs:
             self.cancel(request_id, reason)
 
 
-async def list_answer(gateway: GatewayDoor, view: View, kind: OfferKind, params: Mapping[str, Any]) -> bytes | Failed:
-    """One page of a list as the encoded result object."""
+async def list_answer(
+    gateway: GatewayDoor, view: View, kind: OfferKind, params: Mapping[str, Any], face: ClientFace
+) -> bytes | Failed:
+    """One page of a list as the encoded result object, as this client may see it."""
     cursor = params.get("cursor")
     if cursor is not None and type(cursor) is not str:
         return invalid(f"{kind.list_method}: cursor must be a string")
-    return await gateway.listing(view, kind, cursor)
+    return await gateway.listing(replace(view, apps=shows_apps(face.capabilities)), kind, cursor)
 
 
 async def discover_answer(gateway: GatewayDoor, view: View) -> bytes:
@@ -234,6 +239,8 @@ def event_notification(event: ClientEvent, meta: Mapping[str, Any] | None = None
             return notification_bytes("notifications/resources/updated", _stamped(params, meta))
         case LogLine(params):
             return notification_bytes("notifications/message", _stamped(params, meta))
+        case Notice(method, params):
+            return notification_bytes(method, params)
         case TaskChanged(params):
             method = "notifications/tasks" if meta else "notifications/tasks/status"
             return notification_bytes(method, _stamped(params, meta))
@@ -242,7 +249,9 @@ def event_notification(event: ClientEvent, meta: Mapping[str, Any] | None = None
 
 
 def _stamped(params: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if not meta:
-        return params
+    """The params with this client's subscription in `_meta`, or with none: a server's names our request, not its own."""
     own = params.get("_meta")
-    return {**params, "_meta": {**own, **meta} if isinstance(own, Mapping) else dict(meta)}
+    kept = {key: value for key, value in own.items() if key != keys.SUBSCRIPTION_ID} if isinstance(own, Mapping) else {}
+    if meta or kept:
+        return {**params, "_meta": {**kept, **(meta or {})}}
+    return {key: value for key, value in params.items() if key != "_meta"}

@@ -26,6 +26,7 @@ from mcp_orchestrator.plugin_api import (
     GatewayDoor,
     ListChanged,
     LogLine,
+    Notice,
     ResourceUpdated,
     RunHandle,
     TaskChanged,
@@ -135,8 +136,8 @@ class Listen:
                 return type(uri) is str and any(covers(wanted, uri) for wanted in self._uris)
             case TaskChanged():
                 return True  # the gateway tells only of those that were asked for
-            case LogLine():
-                return False
+            case LogLine() | Notice():
+                return False  # MCP 2026-07-28 server/utilities/logging: on no stream but that of the request
             case _:
                 assert_never(event)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
-from mcp_orchestrator.core.translate.questions import expired, may_ask
+from mcp_orchestrator.core.translate.questions import ELICITATION_COMPLETE, expired, may_ask
 from mcp_orchestrator.core.wire.jsonrpc import RequestId, notification_bytes, request_bytes
 from mcp_orchestrator.core.wire.levels import LOG_LEVELS
 from mcp_orchestrator.listeners.calls import to_call
@@ -35,6 +35,7 @@ from mcp_orchestrator.plugin_api import (
     GatewayDoor,
     ListChanged,
     LogLine,
+    Notice,
     Port,
     ResourceUpdated,
     TaskChanged,
@@ -42,6 +43,12 @@ from mcp_orchestrator.plugin_api import (
 )
 
 QUESTION_SECONDS: Final = 600.0
+UNASKED: Final = "info"
+"""The least severe of the log messages that belong to no call and to no one client, for a client that set no level.
+
+Until it sets one, the server decides (MCP 2025-11-25 schema, `notifications/message`). A shared session may have been made
+more talkative by the call of another client.
+"""
 _REMEMBERED_EVENTS: Final = 256
 _EMPTY: Final = b"{}"
 _EVICTABLE_AFTER: Final = 60.0
@@ -55,9 +62,10 @@ def new_session_id() -> str:
 class LegacySession(Port):
     """One legacy client. It is the `Port` that reaches the client outside of any request.
 
-    `main` is where such messages go: the pipe, or the GET stream while one is open. Without it, list changes and
-    resource updates wait (one per list and resource), questions cannot be asked, and all else is kept only for a client
-    that had a stream and may resume it. `streams` are the session's event streams (HTTP), None until there is one.
+    `main` is where such messages go: the pipe, or the GET stream while one is open. Without it, list changes, resource
+    updates and the word that an address was dealt with wait (one per list, resource and address), questions cannot be
+    asked, and all else is kept only for a client that had a stream and may resume it. `streams` are the session's event
+    streams (HTTP), None until there is one.
     """
 
     __slots__ = (
@@ -132,7 +140,7 @@ class LegacySession(Port):
         method, params = request.method, request.params
         kind = LISTS.get(method)
         if kind is not None:
-            return await list_answer(self._gateway, self.view, kind, params)
+            return await list_answer(self._gateway, self.view, kind, params, self.face)
         if method == "ping":
             return _EMPTY
         if method == "logging/setLevel":
@@ -239,7 +247,10 @@ class LegacySession(Port):
 
     def _hear(self, event: ClientEvent) -> None:
         if isinstance(event, LogLine):
-            self.notify("notifications/message", event.params)
+            if not event.common or self.log_level is not None or passes_level(event.params, UNASKED):
+                self.notify("notifications/message", event.params)
+        elif isinstance(event, Notice) and (event.method != ELICITATION_COMPLETE or self._aside is not None):
+            self.notify(event.method, event.params)
         elif self.main is not None:
             self.main.send(event_notification(event))
         else:
@@ -249,10 +260,19 @@ class LegacySession(Port):
                 self._waiting[_topic(event)] = event
 
 
-def _topic(event: ListChanged | ResourceUpdated | TaskChanged) -> object:
-    if isinstance(event, ListChanged):
-        return event.kind
-    return type(event), str(event.params.get("taskId" if isinstance(event, TaskChanged) else "uri"))
+def _topic(event: ListChanged | ResourceUpdated | TaskChanged | Notice) -> object:
+    match event:
+        case ListChanged(kind):
+            return kind
+        case ResourceUpdated(params):
+            told = params.get("uri")
+        case TaskChanged(params):
+            told = params.get("taskId")
+        case Notice(_, params):
+            told = params.get("elicitationId")
+        case _:
+            assert_never(event)
+    return type(event), str(told)
 
 
 def _withdrawn(ask_id: str, reason: str) -> bytes:

@@ -101,7 +101,7 @@ class ModernConversation:
             return self._listen(request, face)
         kind = LISTS.get(method)
         if kind is not None:
-            answer = await list_answer(self._gateway, self._view, kind, request.params)
+            answer = await list_answer(self._gateway, self._view, kind, request.params, face)
         elif method == "server/discover":
             answer = await discover_answer(self._gateway, self._view)
             self.only_probed = False

@@ -58,6 +58,7 @@ class TroubleKind(enum.StrEnum):
     SILENT = "silent"  # it said that it is done, and had done nothing
     INVALID = "invalid"  # the answer does not fit the schema that was asked for
     TURNS = "turns"  # a limit of turns
+    SESSION = "session"  # the agent's session is in use, or could not be taken up again
     BUDGET = "budget"  # a limit of money or tokens
     INTERNAL = "internal"
 

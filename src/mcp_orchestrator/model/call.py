@@ -34,10 +34,17 @@ class CallKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """On whose behalf a call is made. `id` is stable and safe to log, e.g. `local:ada` or `anonymous`."""
+    """On whose behalf a call is made. `id` is stable and safe to log, e.g. `local:ada` or `anonymous`.
+
+    Of an agent that carries out a run for somebody: `run` is that run, `depth` how many delegations lie between it and
+    a client (1 for a client's own), `trace` the trace that its calls hang under.
+    """
 
     id: str
     kind: str = "local"
+    run: str = ""
+    depth: int = 0
+    trace: str = ""
 
 
 ANONYMOUS = Principal("anonymous", "anonymous")
@@ -91,7 +98,8 @@ class Invocation:
     """What a backend session is asked to do for one run: `params` already carry the backend's own names.
 
     `headers` are the `Mcp-Param-*` headers that the offered schema asks for (modern HTTP only); `name_header` is the
-    value of `Mcp-Name`, or None where the method bears no name.
+    value of `Mcp-Name`, or None where the method bears no name. `principal`, `profile` and `trace` tell on whose behalf,
+    by which view and under which trace it is asked: for the gateway's own tools, never sent to a server.
     """
 
     run: str
@@ -103,3 +111,6 @@ class Invocation:
     log_level: str | None = None
     name_header: str | None = None
     headers: Mapping[str, str] | None = None
+    principal: Principal = ANONYMOUS
+    profile: str | None = None
+    trace: str = ""

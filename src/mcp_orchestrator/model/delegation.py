@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_orchestrator.model.agent import AgentMode, Ended
+from mcp_orchestrator.model.agent import AgentMode, AgentUsage, Ended
 
 
 class DelegationState(enum.StrEnum):
@@ -75,8 +75,8 @@ class Delegated:
     """Everything that is kept of a delegation. Times are seconds since the epoch.
 
     `id` is the run id. `owner` the principal who delegated, `profile` the view they came by, `parent` the run of the
-    agent that delegated (None: a client did), `depth` 1 for a client's own. `native` is the agent's session, `turn`
-    its handle of the turn. `limits` are those of this run: `turns`, `seconds`, `cost` (micro-dollars). `decision` is
+    agent that delegated (None: a client did), `depth` 1 for a client's own. `origin` is the directory that was named. `native` is the agent's session, `turn`
+    its handle of the turn. `usage` is what was used so far: it counts after a restart as well. `limits` are those of this run: `turns`, `seconds`, `cost` (micro-dollars). `decision` is
     the reasons of the plan, as plain JSON.
     """
 
@@ -92,6 +92,7 @@ class Delegated:
     depth: int = 1
     context: str | None = None
     trace: str = ""
+    origin: str | None = None
     workspace: Workspace | None = None
     schema: Mapping[str, Any] | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Delegated:
     attached: bool | None = None
     attempts: int = 0
     events: int = 0
+    usage: AgentUsage = field(default_factory=AgentUsage)
     created: float = 0.0
     updated: float = 0.0
     ended: Ended | None = None

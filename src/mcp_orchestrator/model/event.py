@@ -26,6 +26,14 @@ class EventKind(enum.StrEnum):
     QUESTION_ANSWERED = "question.answered"
     TASK_CREATED = "task.created"
     TASK_ENDED = "task.ended"
+    DELEGATION_ACCEPTED = "delegation.accepted"
+    DELEGATION_STARTED = "delegation.started"
+    DELEGATION_BOUND = "delegation.bound"
+    DELEGATION_ENDED = "delegation.ended"
+    AGENT_EVENT = "agent.event"
+    AGENT_ATTACHED = "agent.attached"
+    WORKSPACE_MADE = "workspace.made"
+    WORKSPACE_APPLIED = "workspace.applied"
     JOURNAL_GAP = "journal.gap"
 
 

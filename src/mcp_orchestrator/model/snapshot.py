@@ -6,6 +6,10 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.model.agent import AgentSpec
 
 
 class Secret:
@@ -123,6 +127,38 @@ class HttpSpec:
     max_sessions: int = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class A2aSpec:
+    """The listener for A2A clients. `public_url` is the address on its agent cards, None: the one it listens on.
+
+    `allowed_hosts` come on top of loopback names and of the host in `public_url`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8809
+    public_url: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    max_body_bytes: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationSpec:
+    """How work is delegated. Times are seconds.
+
+    `depth` is how deep delegations may nest (1: an agent may not delegate), `max_runs` how many run at once on all
+    agents together, `wait` how long `delegate` waits before it gives a handle. Workspaces are made under `workspaces`
+    and kept for `retain` after the end of their run (0: for ever). A workspace that a caller names must be one of
+    `roots` (absolute directories) or lie under one.
+    """
+
+    depth: int = 3
+    max_runs: int = 16
+    wait: float = 45.0
+    workspaces: Path = field(default_factory=lambda: Path("workspaces"))
+    retain: float = 7 * 86400.0
+    roots: tuple[Path, ...] = ()
+
+
 class Durability(enum.StrEnum):
     """What an acknowledged record survives: the process (`normal`) or also power loss (`full`)."""
 
@@ -166,3 +202,6 @@ class Snapshot:
     question_expiry: float = 600.0
     mouths: tuple[str, ...] = ("client",)
     warnings: tuple[str, ...] = ()
+    agents: Mapping[str, AgentSpec] = field(default_factory=dict)
+    delegation: DelegationSpec = field(default_factory=DelegationSpec)
+    a2a: A2aSpec | None = None

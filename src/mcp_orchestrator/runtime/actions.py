@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.core.wire.jsonrpc import NULL, decode
 from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
 from mcp_orchestrator.model.catalog import Offer, OfferKind
@@ -95,7 +96,8 @@ class Actions:
 
     async def backends_list(self, _args: dict[str, Any]) -> list[dict[str, Any]]:
         """-> [{name, state, transport, eras, pids, restarts, last_error, tools}]."""
-        return [_backend_line(known) for known in self._gateway.generation.supervisors.values()]
+        known = self._gateway.generation.supervisors
+        return [_backend_line(supervisor) for name, supervisor in known.items() if name != OWN]
 
     async def backends_show(self, args: dict[str, Any]) -> dict[str, Any]:
         """{name} -> the same with stderr and a summary of offers."""
@@ -137,7 +139,7 @@ class Actions:
         return Call(CallKind.TOOL, "tools/call", name, params, {}, client, self._principal, profile)
 
     def _supervisor(self, args: dict[str, Any]) -> Supervisor:
-        supervisors = self._gateway.generation.supervisors
+        supervisors = {name: known for name, known in self._gateway.generation.supervisors.items() if name != OWN}
         name = _word(args, "name")
         if name not in supervisors:
             raise LookupError(_unknown("backend", name, list(supervisors)))

@@ -44,3 +44,9 @@ class Announcements:
         for watcher in list(self._watchers):
             if watcher.session == session:
                 watcher.hear(event)
+
+    def to_sessions(self, concerned: Callable[[View, str], bool], event: ClientEvent) -> None:
+        """Tell every client session that it concerns."""
+        for watcher in list(self._watchers):
+            if watcher.session is not None and concerned(watcher.view, watcher.session):
+                watcher.hear(event)

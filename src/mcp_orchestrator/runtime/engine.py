@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mcp_orchestrator.core.answers import gist
 from mcp_orchestrator.core.bonds import Kept, bond, owner_bond, packed, unpacked
 from mcp_orchestrator.core.trace import trace_id
 from mcp_orchestrator.model.call import Call, Principal
@@ -18,6 +19,7 @@ from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outco
 from mcp_orchestrator.model.plan import Plan, Target
 from mcp_orchestrator.plugin_api import JournalSink, Port, Sealer
 from mcp_orchestrator.runtime.desk import Desk, OpenQuestion
+from mcp_orchestrator.runtime.outside import Addressees
 from mcp_orchestrator.runtime.parking import Lot
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.supervisor import Supervisor
@@ -63,6 +65,7 @@ class Engine:
         self.asks_client = "client" in mouths
         self.desk = Desk(question_expiry, wall, self._question_waits) if "cli" in mouths else None
         self.tasks = Tasks(self, slow_after)
+        self.addressees = Addressees()
         self._sealer = sealer
         self.stamps = sealer
         self.for_the_way: Callable[[Call, Target, Outcome], Outcome] = _as_it_is
@@ -95,7 +98,8 @@ class Engine:
         run = Run(f"{self.prefix}{self._count:06x}", call, plan, port, self)
         if self._trace:
             # A given context passes on untouched: we export no spans of our own yet, so a child would dangle.
-            run.trace = trace_id(call.meta.get("traceparent")) or self._randomness(16).hex()
+            own = call.principal.trace  # of an agent that works for a run: its calls hang under it, whatever it says
+            run.trace = own or trace_id(call.meta.get("traceparent")) or self._randomness(16).hex()
         return run
 
     def _work(self, run: Run, plan: Plan, supervisor: Supervisor | None) -> Coroutine[Any, Any, None]:
@@ -123,9 +127,10 @@ class Engine:
         self.lot.over(run)
 
     def _question_waits(self, waiting: OpenQuestion) -> None:
-        text = waiting.question.params.get("message")
         answer = f"mcp-orchestrator runs answer {waiting.run} {waiting.key} accept|decline|cancel"
-        self.log.warning("a question waits for an answer", run=waiting.run, message=str(text), answer=answer)
+        self.log.warning(
+            "a question waits for an answer", run=waiting.run, message=gist(waiting.question), answer=answer
+        )
 
     def parks(self, run: Run) -> bool:
         """Keep a run that waits for a client to come back; False when there are too many or nothing can be sealed."""

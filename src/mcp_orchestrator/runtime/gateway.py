@@ -6,10 +6,12 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from mcp_orchestrator.core import faces, listing
+from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.core.plan import plan
+from mcp_orchestrator.core.translate import ranges
 from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
@@ -21,12 +23,16 @@ from mcp_orchestrator.model.plan import Plan, Reason, Target
 from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import (
     ClientEvent,
+    ListChanged,
+    LogLine,
+    Notice,
     OfferStore,
     Port,
     ResourceUpdated,
     RunHandle,
     SessionEvent,
     TaskChanged,
+    TasksAgreed,
     View,
 )
 from mcp_orchestrator.runtime.announcements import Announcements
@@ -34,6 +40,7 @@ from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.generation import Generation
 from mcp_orchestrator.runtime.links import Links
 from mcp_orchestrator.runtime.lives import LifeKey
+from mcp_orchestrator.runtime.outside import Outside
 from mcp_orchestrator.runtime.record import Supervised
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.subscriptions import Subscriptions
@@ -65,6 +72,7 @@ class Gateway:
         self.generation = generation
         self.announcements = Announcements()
         self.subscriptions = Subscriptions(self._supervisor, self.announcements.to_session, random.random)
+        self.outside = Outside(self.announcements, engine.addressees, self._sees, self._has_own)
         self.links = Links()
         engine.for_the_way = self._for_the_way
         self.task_calls = TaskCalls(engine, lambda: self.generation)
@@ -105,7 +113,8 @@ class Gateway:
         if generation.waiting:
             generation = await self._known()
         catalog = generation.catalog(view.era, view.profile)
-        return listing.page(catalog, kind, cursor, generation.snapshot.page_size, self.engine.stamps)
+        size, stamps = generation.snapshot.page_size, self.engine.stamps
+        return listing.page(catalog, kind, cursor, size, stamps, apps=view.apps)
 
     def header_schema(self, view: View, tool: str) -> Mapping[str, Any] | None:
         """The input schema of a tool that asks for `Mcp-Param-*` headers."""
@@ -210,7 +219,8 @@ class Gateway:
 
     def offers_changed(self, supervisor: Supervised, offers: Offers, kinds: frozenset[OfferKind]) -> None:
         """A backend's offers are new: drop what was made of the old ones, tell watchers, remember on disk."""
-        self._save(self._store.save(self._fingerprint(supervisor.spec), offers))
+        if supervisor.spec.name != OWN:
+            self._save(self._store.save(self._fingerprint(supervisor.spec), offers))
         if self.generation.supervisors.get(supervisor.spec.name) is not supervisor:
             return
         self.generation.offers_changed()
@@ -221,16 +231,25 @@ class Gateway:
 
     def era_known(self, supervisor: Supervised, era: Era, works: bool) -> None:
         """Remember a verdict on disk."""
-        self._save(self._store.save_era(self._fingerprint(supervisor.spec), era, works))
+        if supervisor.spec.name != OWN:
+            self._save(self._store.save_era(self._fingerprint(supervisor.spec), era, works))
 
     def heard(self, supervisor: Supervised, key: LifeKey, event: SessionEvent) -> None:
         """A backend session spoke outside of any call."""
-        if isinstance(event, ResourceUpdated):
-            self.subscriptions.heard(supervisor.spec.name, key, event)
-        elif isinstance(event, TaskChanged):
-            self.task_news.heard(supervisor.spec.name, event.params)
-        elif key.client is not None:
-            self.announcements.to_session(key.client, event)
+        backend = supervisor.spec.name
+        match event:
+            case ResourceUpdated():
+                self.subscriptions.heard(backend, key, event)
+            case TaskChanged(params):
+                self.task_news.heard(backend, params)
+            case TasksAgreed(tasks):
+                self.engine.tasks.pushes.agreed(backend, tasks)
+            case LogLine() | Notice():
+                self.outside.heard(backend, key, event)
+            case ListChanged():
+                pass  # its supervisor looks at the list, and tells when it has
+            case _:
+                assert_never(event)
 
     async def asked(self, client: str, question: Question) -> Answer:
         """Put a question to a client outside of any of its calls."""
@@ -238,8 +257,10 @@ class Gateway:
         answer = await port.ask(question) if port is not None else None
         return answer or declined(question)
 
-    def noted(self, _supervisor: Supervised, what: str, data: Mapping[str, Any]) -> None:
+    def noted(self, supervisor: Supervised, what: str, data: Mapping[str, Any]) -> None:
         """Journal and log."""
+        if supervisor.spec.name == OWN:
+            return
         self.engine.record(EventKind(what), None, data)
         level = self.engine.log.info if what == EventKind.BACKEND_READY else self.engine.log.warning
         level(what, **data)
@@ -247,8 +268,19 @@ class Gateway:
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _for_the_way(self, call: Call, target: Target, outcome: Outcome) -> Outcome:
+        self.engine.addressees.refused(call, target.backend, outcome)
+        if call.method == "resources/read" and ranges.RANGE in call.meta:
+            outcome = _cut(call, outcome)
         catalog = self.generation.catalog(call.client.era, call.profile)
         return self.links.for_the_way(catalog, call, target, outcome)
+
+    def _sees(self, view: View, backend: str) -> bool:
+        shown = self.generation.catalog(view.era, view.profile).shown
+        return any(source.backend == backend for source in shown)
+
+    def _has_own(self, backend: str, session: str) -> bool:
+        supervisor = self._supervisor(backend)
+        return supervisor is not None and supervisor.open_session(Era.LEGACY, session) is not None
 
     def _supervisor(self, name: str) -> Supervisor | None:
         return self.generation.supervisors.get(name)
@@ -316,6 +348,17 @@ class Gateway:
         """Wait until what was to be remembered is."""
         if self._saving:
             await asyncio.wait(self._saving, timeout=5)
+
+
+def _cut(call: Call, outcome: Outcome) -> Outcome:
+    """The part of a resource that a client asked for. The form of the wish was checked when the call was made."""
+    part = ranges.wanted(call.meta)
+    if not isinstance(outcome, Completed) or not isinstance(part, ranges.Range):
+        return outcome
+    result = ranges.cut(outcome.result, part)
+    if isinstance(result, str):
+        return Failed(FailureKind.INVALID, INVALID_PARAMS, f"resources/read: {result}")
+    return outcome if result is outcome.result else Completed(result, outcome.era)
 
 
 def _certain(decided: Plan, call: Call) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.catalog import Catalog
@@ -13,6 +13,9 @@ from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.snapshot import Snapshot
 from mcp_orchestrator.runtime.supervisor import Supervisor
+
+UNHURRIED: Final = 10 * 366 * 86_400.0
+"""Seconds: the gateway's own tools have limits of their own."""
 
 
 class Generation:
@@ -25,7 +28,7 @@ class Generation:
         self.snapshot = snapshot
         self.supervisors = supervisors
         self.rules = Rules(
-            timeouts={name: spec.timeout for name, spec in snapshot.backends.items()},
+            timeouts={name: spec.timeout for name, spec in snapshot.backends.items()} | {naming.OWN: UNHURRIED},
             where={name: spec.where for name, spec in snapshot.backends.items()},
             validate=snapshot.observe.validate,
         )

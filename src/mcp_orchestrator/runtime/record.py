@@ -53,7 +53,7 @@ class Hooks(Protocol):
         """A session that is a client's own asks outside of any call; always answered, if need be with a decline."""
         ...
 
-    def noted(self, _supervisor: Supervised, what: str, data: Mapping[str, Any]) -> None:
+    def noted(self, supervisor: Supervised, what: str, data: Mapping[str, Any]) -> None:
         """Something for journal and log: `backend.ready`, `backend.failed`, `backend.ended`."""
         ...
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.config.compare import compare
+from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.event import EventKind
@@ -22,8 +23,15 @@ OPEN_PATIENCE: Final = 10.0
 class Reloader:
     """Swaps generations. `make` creates a supervisor that remembers what is known of its backend."""
 
-    def __init__(self, gateway: Gateway, make: Callable[[Any], Awaitable[Supervisor]]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        make: Callable[[Any], Awaitable[Supervisor]],
+        own: Callable[[Snapshot], Supervisor | None] = lambda _snapshot: None,
+    ) -> None:
+        """`own` gives the supervisor of the gateway's own tools, made for a snapshot's agents; None without agents."""
         self._gateway = gateway
+        self._own = own
         self._make = make
         self._one_at_a_time = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -44,6 +52,9 @@ class Reloader:
             kept = {name: old.supervisors[name] for name in changes.kept}
             both = {**kept, **fresh}
             supervisors = {name: both[name] for name in snapshot.backends if name in both}
+            own = self._own(snapshot)
+            if own is not None:
+                supervisors[OWN] = own
             gateway.generation = Generation(snapshot, supervisors)
             kinds = _different(old, gateway.generation)
             if kinds:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.core.bonds import Kept
 from mcp_orchestrator.core.eras import answerable
-from mcp_orchestrator.core.own_names import own_params
+from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.core.translate.questions import (
     ELICITATION_COMPLETE,
     asked,
@@ -28,8 +28,8 @@ from mcp_orchestrator.model.plan import Plan, Target
 from mcp_orchestrator.plugin_api import Port, Session
 from mcp_orchestrator.runtime import run_events as events
 from mcp_orchestrator.runtime.asking import Asking, Detached
+from mcp_orchestrator.runtime.invocations import invocation_of
 from mcp_orchestrator.runtime.lives import Lease
-from mcp_orchestrator.runtime.questions import with_elicitation_id
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.runtime.surroundings import Surroundings
 from mcp_orchestrator.runtime.task_bridge import carried, finished, plain_road, says_nothing_special
@@ -126,6 +126,15 @@ class Run:
         self._wake(shown)
         return True
 
+    @property
+    def cancelled_because(self) -> str:
+        """Why it was asked to stop; "" when it was not."""
+        return self._cancelled
+
+    def become_task(self) -> bool:
+        """Become a task at once, for a client that can carry one; False when it stays a call."""
+        return self.tasks.promote(self, ahead=True)
+
     # -- for the backend session ----------------------------------------------------------------------------------
 
     def progress(self, params: Mapping[str, Any]) -> None:
@@ -151,7 +160,8 @@ class Run:
         """Put a question to the first who can be asked; declined in well-formed fashion when nobody can."""
         self._asked += 1
         key = f"q{self._asked}"
-        question = with_elicitation_id(question, f"{self.id}-{key}")
+        backend = self.plan.target.backend if self.plan.target is not None else ""
+        question = self._engine.addressees.put(self.call, backend, question, f"{self.id}-{key}")
         asked = {"method": question.method, "question": key}
         self._engine.record(EventKind.QUESTION_ASKED, self.id, asked)
         with self.unhurried():
@@ -310,7 +320,7 @@ class Run:
             if self.call.log_level is not None and lease.session.era is Era.LEGACY:
                 await lease.at_level(self.call.log_level, self._set_level)
             self._sent = True
-            invocation = self._invocation(target, lease.session, client)
+            invocation = invocation_of(self, target, lease.session, self._carrier() if target.backend == OWN else client)
             session = lease.session
             if plain_road(self.call, session.era):
                 outcome = await session.invoke(invocation, self)
@@ -372,20 +382,6 @@ class Run:
         """The client as one to whom questions may be carried: without any abilities when it is not to be asked."""
         client = self.call.client
         return client if self._engine.asks_client else replace(client, capabilities={})
-
-    def _invocation(self, target: Target, session: Session, client: ClientFace) -> Invocation:
-        call = self.call
-        return Invocation(
-            run=self.id,
-            method=call.method,
-            params=own_params(call.params, call, target) if target.name != call.name else call.params,
-            meta=call.meta,
-            client=client,
-            wants_progress=call.wants_progress,
-            log_level=call.log_level,
-            name_header=None if call.kind is CallKind.EXTENSION else target.name or None,
-            headers=target.headers if session.era is Era.MODERN else None,
-        )
 
     async def _set_level(self, session: Session, level: str) -> None:
         request = Invocation(self.id, "logging/setLevel", {"level": level}, {}, self.call.client)

@@ -35,6 +35,8 @@ def opening(run: Run, target: Target, engine: Surroundings) -> Event:
         "trace": run.trace,
         "reasons": run.plan.reasons,
     }
+    if call.principal.run:
+        data |= {"parent": call.principal.run, "depth": call.principal.depth}
     return Event(EventKind.RUN_STARTED, engine.now(), run.id, data)
 
 

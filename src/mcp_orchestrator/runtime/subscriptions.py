@@ -50,6 +50,10 @@ class Channel:
         """Whether anybody hears."""
         return bool(self._hearers)
 
+    def reaches(self, session: str, uri: str) -> bool:
+        """Whether this client session hears of this resource here."""
+        return session in self._hearers.get(uri, ())
+
     async def subscribe(self, session: str, uri: str, public: str) -> Outcome:
         """Hear of a resource; asks the backend unless it has agreed already. Raises BackendError."""
         hearers = self._hearers.setdefault(uri, {})
@@ -198,8 +202,12 @@ class Subscriptions:
     ) -> Outcome:
         """`resources/subscribe` or `resources/unsubscribe` of a client session; `uri` is the backend's own."""
         session = client.session or ""
-        channel = self._channel(supervisor, client)
         try:
+            if method == "resources/unsubscribe":
+                for heard in self._channels.values():
+                    if heard.backend == supervisor.spec.name and heard.reaches(session, uri):
+                        return await heard.unsubscribe(session, uri)
+            channel = await self._channel(supervisor, client)
             if method == "resources/subscribe":
                 return await channel.subscribe(session, uri, public)
             return await channel.unsubscribe(session, uri)
@@ -220,14 +228,19 @@ class Subscriptions:
             channel.leave(session)
         self._sweep()
 
-    def _channel(self, supervisor: Supervisor, client: ClientFace) -> Channel:
+    async def _channel(self, supervisor: Supervisor, client: ClientFace) -> Channel:
+        """The channel of the session that this client's calls would use. Raises BackendError."""
+        # Without abilities a client gets the shared session, and nobody is asked on its behalf.
+        shared = dataclasses.replace(client, capabilities={})
+        if supervisor.eras.choose(client.era) not in supervisor.eras.seen:
+            # Only opening a session tells its era. Guessed wrong, two channels would share one and end it for each other.
+            (await supervisor.lease(client if own_session(client) is not None else shared)).release()
         era = supervisor.eras.choose(client.era)
         own = own_session(client) if era is Era.LEGACY else None
         key = (supervisor.spec.name, era, own)
         channel = self._channels.get(key)
         if channel is None:
-            # Without abilities a client gets the shared session, and nobody is asked on its behalf.
-            face = client if own is not None else dataclasses.replace(client, capabilities={})
+            face = client if own is not None else shared
             channel = Channel(supervisor.spec.name, face, self._find, self._tell, self._chance)
             self._channels[key] = channel
         return channel

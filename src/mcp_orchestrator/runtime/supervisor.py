@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from mcp_orchestrator.core import apps
 from mcp_orchestrator.core.backoff import delay
 from mcp_orchestrator.core.eras import EraBook, abilities, own_session, pooled
 from mcp_orchestrator.core.redaction import redactor
@@ -32,7 +33,7 @@ ASKING: Final[Mapping[str, Any]] = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"tools": {}},
     "roots": {"listChanged": True},
-    "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}},
+    "extensions": {apps.EXTENSION: {"mimeTypes": [apps.HTML]}},
 }
 """Declared on shared legacy sessions, so that servers list everything they have; questions there are declined."""
 

@@ -13,6 +13,7 @@ from mcp_orchestrator.model.outcome import Outcome
 from mcp_orchestrator.model.plan import Target
 from mcp_orchestrator.plugin_api import JournalSink
 from mcp_orchestrator.runtime.desk import Desk
+from mcp_orchestrator.runtime.outside import Addressees
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.run import Run
@@ -83,6 +84,11 @@ class Surroundings(Protocol):
     @property
     def tasks(self) -> Tasks:
         """The tasks of the gateway."""
+        ...
+
+    @property
+    def addressees(self) -> Addressees:
+        """Who was asked to visit which address."""
         ...
 
     def digest(self, arguments: Any) -> str:

@@ -102,6 +102,9 @@ class TaskCalls:
             return words.missing_capability()
         if call.method != "tasks/list" and not call.name:
             return Failed(FailureKind.INVALID, INVALID_PARAMS, f"{call.method}: taskId must be a string")
+        if call.method == "tasks/list" and call.params.get("cursor") is not None:
+            text = "Invalid cursor: the list of tasks is one page, so that no cursor is ours"
+            return Failed(FailureKind.INVALID, INVALID_PARAMS, text)
         responses = call.params.get("inputResponses")
         if call.method == "tasks/update" and not isinstance(responses, Mapping):
             return Failed(FailureKind.INVALID, INVALID_PARAMS, "tasks/update: inputResponses must be an object")

@@ -75,7 +75,9 @@ class Following:
         self._talk = Labelled(run, task.id, None)
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._refused: Failed | None = None
-        self._stirred = asyncio.Event()
+        backend = run.plan.target.backend if run.plan.target is not None else ""
+        self._ear = run.tasks.pushes.follow(backend, task.id, self._told)
+        self._over = False
 
     async def to_the_end(self) -> Outcome:
         """Wait for the end of the task; cancelling the caller cancels the task.
@@ -96,11 +98,14 @@ class Following:
                 self._cancel()
                 raise
             finally:
+                self._ear.close()
                 for asking in self._asking.values():
                     asking.cancel()
 
     async def _modern(self) -> Outcome:
+        """`tasks/get` again and again, at a slow pace while the server tells by itself."""
         failures = 0
+        self._ear.at(self._session)
         while True:
             await self._pause()
             if self._refused is not None:
@@ -117,6 +122,17 @@ class Following:
             if ended is not None:
                 return ended
             self._seen(words.sighted(got.result))
+
+    def _told(self, params: Mapping[str, Any]) -> None:
+        """The server told of the task by itself; the result of one that is over is fetched, for results stay bytes."""
+        task = words.seen(params)
+        if task is None or self._session.era is Era.LEGACY:
+            return
+        if task.status.terminal:
+            self._over = True
+            self._ear.stirred.set()
+        else:
+            self._seen(task)
 
     def _seen(self, task: Sighting | None) -> None:
         if task is None:
@@ -141,7 +157,7 @@ class Following:
             )
             if isinstance(sent, Failed):
                 self._refused = sent
-        self._stirred.set()
+        self._ear.stirred.set()
 
     async def _legacy(self) -> Outcome:
         """`tasks/result` blocks until the end and carries the task's questions; `tasks/get` tells how it stands."""
@@ -182,12 +198,7 @@ class Following:
 
     async def _pause(self) -> None:
         """Wait until it is time to look again, or one of our answers was taken."""
-        stirred = asyncio.ensure_future(self._stirred.wait())
-        try:
-            await asyncio.wait({stirred}, timeout=self._interval)
-        finally:
-            stirred.cancel()
-        self._stirred.clear()
+        await self._ear.pause(self._interval, hurried=self._over)
 
     @property
     def _interval(self) -> float:

@@ -1,7 +1,7 @@
 """Tells clients how their tasks go on: modern ones that listen for it, and the legacy session that began the task.
 
-What a backend says of its tasks is passed on. A modern backend need not say anything (MCP extension tasks, status
-notifications are optional): while somebody listens it is also asked, as often as it wants to be.
+What a backend says of its tasks is passed on. While somebody listens, a modern backend is asked to tell, and looked at as
+often as it wants to be; seldom where it agreed to tell (MCP extension tasks, status notifications are optional).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mcp_orchestrator.model.outcome import Completed
 from mcp_orchestrator.plugin_api import ClientEvent, Session, TaskChanged
 from mcp_orchestrator.runtime.lives import Nobody
 from mcp_orchestrator.runtime.task_following import LONGEST_POLL, POLL_PATIENCE, POLL_SECONDS, SHORTEST_POLL
+from mcp_orchestrator.runtime.task_pushes import Ear
 from mcp_orchestrator.runtime.task_run import TaskFace
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ class TaskNews:
         self._engine = engine
         self._generation = generation
         self._to_session = to_session
-        self._followers: set[Follower] = set()
         engine.tasks.tell = self._of_run
 
     def follow(
@@ -91,8 +91,7 @@ class TaskNews:
         task = words.seen(params)
         if task is None:
             return
-        for follower in [one for one in self._followers if (one.backend, one.theirs) == (backend, task.id)]:
-            follower.take(params)
+        self._engine.tasks.pushes.heard(backend, task.id, params)
         relayed = self._engine.tasks.known(backend, task.id)
         if relayed is None:
             return
@@ -119,17 +118,29 @@ class TaskNews:
         if way is None or way[0] not in self._generation().supervisors:
             return None
         follower = Follower(ident, *way, hear)
-        self._followers.add(follower)
-        asking = self._engine.loop.create_task(self._ask(follower, client, owner))
+
+        def told(params: Mapping[str, Any]) -> None:
+            follower.take(params)
+            if follower.over:
+                ear.stirred.set()
+
+        ear = self._engine.tasks.pushes.follow(*way, told)
+        asking = self._engine.loop.create_task(self._ask(follower, ear, client, owner))
 
         def stop() -> None:
-            self._followers.discard(follower)
+            ear.close()
             asking.cancel()
 
         return stop
 
-    async def _ask(self, follower: Follower, client: ClientFace, owner: Principal) -> None:
+    async def _ask(self, follower: Follower, ear: Ear, client: ClientFace, owner: Principal) -> None:
         """Look at a backend's task again and again, until it is over or cannot be seen any more."""
+        try:
+            await self._look_on(follower, ear, client, owner)
+        finally:
+            ear.close()
+
+    async def _look_on(self, follower: Follower, ear: Ear, client: ClientFace, owner: Principal) -> None:
         failures = 0
         while not follower.over and failures < MOST_FAILURES:
             supervisor = self._generation().supervisors.get(follower.backend)
@@ -142,6 +153,7 @@ class TaskNews:
                 failures += 1
             else:
                 try:
+                    ear.at(lease.session)
                     task, shown = await _look(lease.session, follower.theirs, client)
                 finally:
                     lease.release()
@@ -149,7 +161,8 @@ class TaskNews:
             if task is not None:
                 self._seen(follower, task, shown)
             poll = task.poll if task is not None and task.poll is not None else POLL_SECONDS
-            await asyncio.sleep(min(max(poll, SHORTEST_POLL), LONGEST_POLL))
+            if not follower.over:
+                await ear.pause(min(max(poll, SHORTEST_POLL), LONGEST_POLL))
 
     def _seen(self, follower: Follower, task: Sighting, shown: bytes) -> None:
         params = decode(shown)

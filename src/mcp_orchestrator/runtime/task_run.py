@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 import msgspec
 
 from mcp_orchestrator.core.translate.outcomes import to_client
-from mcp_orchestrator.core.translate.questions import declined, may_ask
+from mcp_orchestrator.core.translate.questions import ELICITATION_COMPLETE, declined, may_ask
 from mcp_orchestrator.core.translate.tasks import RELATED, TaskStatus, timestamp, with_related
 from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.core.wire.versions import LATEST_LEGACY, LATEST_MODERN
@@ -62,9 +62,14 @@ class TaskFace(Port):
     # -- as the port of the run -----------------------------------------------------------------------------------
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Progress is told as the message of the status; nothing else has a place on a task."""
+        """Progress is told as the message of the status; nothing else has a place on a task.
+
+        But whoever came for the result and was asked there to visit an address hears that it was dealt with.
+        """
         if method == "notifications/progress":
             self.say(params.get("message"))
+        elif method == ELICITATION_COMPLETE and self._attached is not None:
+            self._attached.notify(method, params)
 
     def let_go(self, after: float) -> None:
         """Nobody is connected to a task."""

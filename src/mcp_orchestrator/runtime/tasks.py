@@ -21,6 +21,7 @@ from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outco
 from mcp_orchestrator.model.plan import Target
 from mcp_orchestrator.model.snapshot import TransportKind
 from mcp_orchestrator.runtime.run_events import SHOWN
+from mcp_orchestrator.runtime.task_pushes import TaskPushes
 from mcp_orchestrator.runtime.task_run import KEPT, TaskFace
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Tasks:
         self._engine = engine
         self.slow_after = slow_after
         self.tell: Callable[[TaskFace], None] = lambda _face: None
+        self.pushes = TaskPushes()
         self._faces: dict[str, TaskFace] = {}
         self._relayed: dict[str, Relayed] = {}
         self._by_theirs: dict[tuple[str, str], Relayed] = {}

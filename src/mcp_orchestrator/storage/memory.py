@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
+from mcp_orchestrator.model.delegation import Delegated, DelegationState
 from mcp_orchestrator.model.event import Event
 from mcp_orchestrator.storage.connecting import open_reader
 from mcp_orchestrator.storage.offers import decode_eras, decode_offers, era_rows, offer_rows
@@ -29,13 +30,51 @@ class Settled:
 _SETTLED: Final = Settled()
 
 
+class MemoryDelegations:
+    """A `DelegationStore` that forgets with the process; of those that ended, the last `ring` are kept."""
+
+    def __init__(self, ring: int = RING) -> None:
+        self._ring = ring
+        self._kept: dict[str, Delegated] = {}
+
+    async def save(self, delegated: Delegated) -> None:
+        """Keep this state, in place of the former one."""
+        self._kept[delegated.id] = delegated
+        ended = [one.id for one in self._kept.values() if one.state is DelegationState.ENDED]
+        for run in ended[: max(0, len(ended) - self._ring)]:
+            del self._kept[run]
+
+    async def unfinished(self) -> Sequence[Delegated]:
+        """Those without an end, the oldest first."""
+        found = [one for one in self._kept.values() if one.state is not DelegationState.ENDED]
+        return sorted(found, key=_age)
+
+    async def find(self, run: str) -> Delegated | None:
+        """One by its run id."""
+        return self._kept.get(run)
+
+    async def recent(self, owner: str | None, limit: int, before: float | None = None) -> Sequence[Delegated]:
+        """The newest first, of one principal or of all, begun before a time."""
+        found = [
+            one
+            for one in self._kept.values()
+            if (owner is None or one.owner == owner) and (before is None or one.created < before)
+        ]
+        return sorted(found, key=_age, reverse=True)[:limit]
+
+
+def _age(delegated: Delegated) -> tuple[float, str]:
+    return delegated.created, delegated.id
+
+
 class MemoryStore:
-    """A `JournalSink` that keeps the last `ring` events, and an `OfferStore` that forgets with the process."""
+    """A `JournalSink` that keeps the last `ring` events, an `OfferStore` and a `DelegationStore` of the process."""
 
     def __init__(self, ring: int = RING) -> None:
         self._events: deque[Event] = deque(maxlen=ring)
         self._offers: dict[tuple[str, str], Offers] = {}
         self._eras: dict[str, dict[Era, bool]] = {}
+        self.delegations = MemoryDelegations(ring)
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -13,9 +13,12 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from mcp_orchestrator.model.delegation import Delegated
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.storage.chain import Link, Verdict, check_rows
 from mcp_orchestrator.storage.connecting import open_reader
+from mcp_orchestrator.storage.delegations import find_delegated
+from mcp_orchestrator.storage.keeper import Keeper
 from mcp_orchestrator.storage.trouble import explain
 
 RUNNING: Final = "running"
@@ -45,7 +48,8 @@ class RunRow:
     """One run in a list. `seq` is the number of its first event, which pages are counted by.
 
     `status` is `running`, `waiting` (for an answer), `completed`, `failed`, `cancelled`, `refused`, or `lost` (the
-    gateway ended before the run did). `started` is the data of `run.started` (or `call.refused`), `ended` that of `run.ended`, or None. Times are
+    gateway ended before the run did, and no other has gone on with it). A delegation may outlive the call that began
+    it: its status is that of the agent's work, so also `limit` or `unknown`. `started` is the data of `run.started` (or `call.refused`), `ended` that of `run.ended`, or None. Times are
     seconds since the epoch.
     """
 
@@ -64,6 +68,7 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = open_reader(path)
+        self._keepers = Keeper(path)
 
     def __enter__(self) -> Self:
         return self
@@ -99,23 +104,35 @@ class JournalReader:
             alive = self._living_gateways()
             for row in self._connection.execute(*_runs_query(before, backend, tool)):
                 run = _run_row(row, alive)
-                if run.status == RUNNING and self._asks(run.id):
-                    run = replace(run, status=WAITING)
+                run = replace(run, status=self._status(run))
                 if status is None or run.status == status:
                     found.append(run)
                 if len(found) >= limit:
                     break
         return found
 
-    def run(self, run: str) -> list[StoredEvent]:
-        """All events of one run in order; empty when there is no such run.
+    def run(self, run: str, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
+        """Events of one run in order; empty when there is no such run.
+
+        `after` is the `seq` of the last event that is known already: only later ones, at most `limit`. The number of
+        the last event returned is where to go on.
 
         Raises:
             StorageError: the file cannot be read.
         """
-        query = f"SELECT {_EVENT_COLUMNS} FROM event WHERE run = ? ORDER BY seq"  # noqa: S608 - our own column names
+        query = f"SELECT {_EVENT_COLUMNS} FROM event WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
         with self._told():
-            return [_stored(row) for row in self._connection.execute(query, (run,))]
+            rows = self._connection.execute(query, (run, after, -1 if limit is None else limit))
+            return [_stored(row) for row in rows]
+
+    def delegation(self, run: str) -> Delegated | None:
+        """A delegation as it stands last, by its run id.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        with self._told():
+            return find_delegated(self._connection, run)
 
     def events(
         self, kinds: Sequence[str] = (), limit: int = 100, before: int | None = None, after: int | None = None
@@ -155,6 +172,16 @@ class JournalReader:
             finally:
                 self._connection.text_factory = str
                 self._connection.execute("ROLLBACK")
+
+    def _status(self, run: RunRow) -> str:
+        """How a run stands, where its first and last event do not tell it all."""
+        status, delegated = run.status, find_delegated(self._connection, run.id)
+        if delegated is not None:
+            if delegated.ended is not None:
+                return delegated.ended.status.value
+            (keeper,) = self._connection.execute("SELECT keeper FROM delegation WHERE id = ?", (run.id,)).fetchone()
+            status = RUNNING if self._keepers.is_alive(keeper) else LOST
+        return WAITING if status == RUNNING and self._asks(run.id) else status
 
     def _asks(self, run: str) -> bool:
         """Whether a run has asked something that is not answered yet."""

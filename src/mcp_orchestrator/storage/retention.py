@@ -1,9 +1,11 @@
-"""How the journal stays small: old rows go from its beginning, and an anchor keeps what is left verifiable."""
+"""How the state file stays small: old rows go from the journal's beginning, and an anchor keeps what is left verifiable."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Final
+
+from mcp_orchestrator.model.delegation import DelegationState
 
 STEP: Final = 2000
 """Rows removed in one transaction: about 10 ms, so that commits of calls get in between."""
@@ -33,3 +35,10 @@ def prune_step(connection: sqlite3.Connection, *, older_than: float | None, max_
     connection.execute("DELETE FROM anchor")
     connection.execute("INSERT INTO anchor (seq, hash, pruned, at) VALUES (?, ?, ?, ?)", (until, end, gone, now))
     return int(gone)
+
+
+def prune_delegations(connection: sqlite3.Connection, *, older_than: float) -> int:
+    """Remove up to `STEP` delegations that ended before a time (seconds since the epoch); returns how many went."""
+    query = "SELECT id FROM delegation WHERE state = ? AND updated < ? LIMIT ?"
+    ended = (DelegationState.ENDED.value, older_than, STEP)
+    return connection.execute(f"DELETE FROM delegation WHERE id IN ({query})", ended).rowcount  # noqa: S608

@@ -1,15 +1,16 @@
-"""State in one SQLite file: the journal with group commit, and what is remembered of backends."""
+"""State in one SQLite file: the journal with group commit, delegations, and what is remembered of backends."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import functools
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
@@ -19,9 +20,12 @@ from mcp_orchestrator.storage import offers as memory_of_offers
 from mcp_orchestrator.storage import retention
 from mcp_orchestrator.storage.chain import Verdict
 from mcp_orchestrator.storage.connecting import prepare_place
+from mcp_orchestrator.storage.delegations import SqliteDelegations
 from mcp_orchestrator.storage.reading import JournalReader
 from mcp_orchestrator.storage.trouble import StorageError, again
 from mcp_orchestrator.storage.writer import JournalFile, Writer
+
+T = TypeVar("T")
 
 CAPACITY: Final = 100_000
 """Events that may wait for the disk before commits are refused; twice as many and events are dropped (and counted)."""
@@ -34,7 +38,7 @@ LINGER: Final = 0.05
 
 
 class SqliteStore:
-    """A `JournalSink` and `OfferStore` on one file. Use all of it on one event loop; a thread of its own writes.
+    """A `JournalSink` and `OfferStore` on one file, with a `DelegationStore`. Use all of it on one event loop; a thread of its own writes.
 
     Commits are grouped: whatever was recorded while one batch was being written goes into the next one, in one
     transaction, and all its waiters wake from one call into the loop. An acknowledged record survives the end of
@@ -63,6 +67,7 @@ class SqliteStore:
         self._tick: asyncio.TimerHandle | None = None
         self._dropped = 0
         self._broken: StorageError | None = None
+        self.delegations = SqliteDelegations(path, self._ask)
 
     @property
     def path(self) -> Path:
@@ -108,6 +113,7 @@ class SqliteStore:
                 self._tick.cancel()
                 self._tick = None
             await writer.stop()
+            self.delegations.release()
 
     def record(self, event: Event) -> None:
         """Queue an event. It is written with the next commit, or within 50 ms of its own accord."""
@@ -166,8 +172,8 @@ class SqliteStore:
     async def prune(self, *, older_than: float | None = None, max_rows: int | None = None) -> int:
         """Remove old events from the journal's beginning, keeping the chain verifiable; returns how many went.
 
-        `older_than` is a time in seconds since the epoch, `max_rows` how many of the newest rows may stay. Works in
-        steps, so that commits go on in between.
+        `older_than` is a time in seconds since the epoch, `max_rows` how many of the newest rows may stay. Delegations
+        that ended before `older_than` go as well. Works in steps, so that commits go on in between.
 
         Raises:
             StorageError: a step failed; what was removed before stays removed.
@@ -176,6 +182,10 @@ class SqliteStore:
         step = functools.partial(retention.prune_step, older_than=older_than, max_rows=max_rows, now=self._clock())
         while gone := await self._open_writer().ask(step):
             removed += gone
+        if older_than is not None:
+            ended = functools.partial(retention.prune_delegations, older_than=older_than)
+            while await self._open_writer().ask(ended):
+                pass
         return removed
 
     async def verify(self) -> Verdict:
@@ -185,6 +195,9 @@ class SqliteStore:
     def _verify(self) -> Verdict:
         with JournalReader(self._path) as reader:
             return reader.verify()
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._open_writer().ask(question)
 
     def _open_writer(self) -> Writer:
         if self._writer is None:

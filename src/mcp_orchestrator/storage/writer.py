@@ -54,7 +54,7 @@ class JournalFile:
         Raises:
             StorageError: nothing of the batch was kept.
         """
-        self._still_there()
+        self.still_there()
         try:
             if len(events) > ONE_STATEMENT or not self._appended_at_once(events):
                 self._append_after_others(events)
@@ -86,8 +86,12 @@ class JournalFile:
                 self.connection.execute("ROLLBACK")
         self._end = end
 
-    def _still_there(self) -> None:
-        """SQLite goes on writing into a file that was removed, and those records would be gone: look now and then."""
+    def still_there(self) -> None:
+        """SQLite goes on writing into a file that was removed, and those records would be gone: look now and then.
+
+        Raises:
+            StorageError: the file is gone, or is another one.
+        """
         now = time.monotonic()
         if now - self._seen < LOOK_EVERY:
             return
@@ -199,6 +203,7 @@ class Writer:
     ) -> None:
         connection = file.connection
         try:
+            file.still_there()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 value = question(connection)
@@ -208,6 +213,8 @@ class Writer:
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             self.tell(_fail, answer, explain(error, self._path))
+        except StorageError as error:
+            self.tell(_fail, answer, error)
         else:
             self.tell(_settle, answer, value)
 

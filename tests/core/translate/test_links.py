@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_orchestrator.core.translate.links import relinked
+from mcp_orchestrator.core.translate.links import LOOKED_THROUGH, may_link, relinked
 
 LINK = {"type": "resource_link", "uri": "memo://a", "name": "a", "size": 9, "icons": [{"src": "data:x"}], "odd": None}
 EMBEDDED = {"type": "resource", "resource": {"uri": "memo://b", "blob": "AAAA", "_meta": {"k": 1}}, "annotations": {}}
@@ -102,3 +102,29 @@ def test_the_result_of_a_task_is_that_of_its_tool_call():
     assert change({**task, "result": done}, "tasks/get") == {**task, "result": shown}
     working = json.dumps({"taskId": "t", "status": "working"}).encode()
     assert relinked(working, "tasks/get", public) is working
+
+
+BLOCKS = st.lists(st.sampled_from([TEXT, LINK, EMBEDDED, {"type": "image", "data": "AAAA"}]), max_size=6)
+
+
+@given(BLOCKS, st.booleans(), st.integers(0, 6))
+def test_a_result_that_links_is_never_taken_for_one_that_does_not_whatever_its_size(blocks, large, where):
+    padding = [{"type": "text", "text": "x" * LOOKED_THROUGH}] if large else []
+    result = json.dumps({"x": 1, "content": [*blocks[:where], *padding, *blocks[where:]], "y": None}).encode()
+    links = LINK in blocks or EMBEDDED in blocks
+    if links or large:
+        assert may_link(result, "tools/call") is links
+    if links:
+        assert relinked(result, "tools/call", public) != result
+
+
+@pytest.mark.parametrize("content", ["7", '[{"type":7,"uri":"memo://a","kind":"resource_link"}]', "[7]"])
+def test_a_large_result_of_another_shape_is_judged_by_the_word_alone(content):
+    padding = '"text":"' + "x" * LOOKED_THROUGH + '"'
+    assert may_link(f'{{"content":{content},{padding}}}'.encode(), "tools/call") is ("resource" in content)
+
+
+def test_only_results_of_tools_are_read_for_their_blocks():
+    large = json.dumps({"messages": [], "x": "x" * LOOKED_THROUGH, "resource": 1}).encode()
+    assert may_link(large, "prompts/get")
+    assert not may_link(large.replace(b"resource", b"other"), "prompts/get")

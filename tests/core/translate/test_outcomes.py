@@ -60,6 +60,15 @@ def test_questions_are_not_passed_to_a_client_that_cannot_read_them():
     assert "error" in member(Completed(body, Era.MODERN), LEGACY)
 
 
+@pytest.mark.parametrize("kind", ['"weird"', '"task"', "5", "null", '""'])
+def test_a_result_of_a_kind_that_nobody_knows_does_not_seem_complete_to_a_legacy_client(kind):
+    body = b'{"content":[],"resultType":%b}' % kind.encode()
+    error = member(Completed(body, Era.MODERN), LEGACY)["error"]
+    assert error["code"] == -32603
+    assert kind in error["message"]
+    assert member(Completed(body, Era.MODERN), MODERN)["result"] == {"content": [], "resultType": json.loads(kind)}
+
+
 def test_a_backends_error_passes_untouched():
     failed = Failed(FailureKind.BACKEND_ERROR, -32099, "no", {"deep": [None]})
     assert member(failed, MODERN) == {"error": {"code": -32099, "message": "no", "data": {"deep": [None]}}}

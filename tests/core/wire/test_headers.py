@@ -54,6 +54,15 @@ def test_a_malformed_sentinel_matches_nothing(value):
     assert decode_header_value(value) is None
 
 
+@pytest.mark.parametrize("value", ["é", "a\x00b", "a\x7f", "\x1b[0m", "日本"])
+def test_a_value_that_only_base64_may_carry_is_refused_as_it_is(value):
+    assert decode_header_value(value) is None
+    schema = {"type": "object", "properties": {"s": {"type": "string", "x-mcp-header": "S"}}}
+    assert "base64" in validate_param_headers(schema, {"s": value}, {"mcp-param-s": value})
+    assert validate_param_headers(schema, {"s": value}, {"mcp-param-s": encode_header_value(value)}) is None
+    assert validate_param_headers(schema, {"s": "a\tb"}, {"mcp-param-s": "a\tb"}) is None
+
+
 def test_plain_values_travel_as_they_are():
     assert encode_header_value("echo") == "echo"
     assert decode_header_value("echo") == "echo"

@@ -31,6 +31,15 @@ def test_an_empty_file_gets_every_table_and_our_mark(connection):
     assert schema_of(connection, PATH) == SCHEMA
 
 
+def test_a_file_of_the_first_schema_is_brought_up_to_date(connection, monkeypatch):
+    monkeypatch.setattr(steps, "SCHEMA", 1)
+    migrate(connection, PATH)
+    assert "delegation" not in tables(connection)
+    monkeypatch.setattr(steps, "SCHEMA", SCHEMA)
+    migrate(connection, PATH)
+    assert "delegation" in tables(connection)
+
+
 def test_a_second_time_changes_nothing(connection):
     migrate(connection, PATH)
     before = connection.total_changes

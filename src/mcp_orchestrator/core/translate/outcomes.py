@@ -108,6 +108,10 @@ def _to_legacy(result: bytes) -> bytes | Failed:
     if kind is not None and bytes(kind) == b'"input_required"':
         text = "the server asks for input in a form that this client's protocol version cannot carry"
         return Failed(FailureKind.BAD_ANSWER, INTERNAL_ERROR, text)
+    if kind is not None and bytes(kind) != b'"complete"':
+        # MCP 2026-07-28 basic/index, ResultType: what is not known is invalid; without its type it would seem complete.
+        text = f"the server's answer is of a kind that this client cannot read: resultType {bytes(kind)[:40].decode(errors='replace')}"
+        return Failed(FailureKind.BAD_ANSWER, INTERNAL_ERROR, text)
     kept = {key: value for key, value in fields.items() if key not in _MODERN_ONLY}
     structured = kept.get("structuredContent")
     if structured is not None and not bytes(structured).lstrip().startswith(b"{"):

@@ -41,7 +41,13 @@ def declined(question: Question) -> Answer:
 
 def expired(question: Question) -> Answer:
     """What the backend hears when nobody answered in time: an elicitation counts as dismissed."""
-    answer = Answer({"action": "cancel"}) if question.method == "elicitation/create" else declined(question)
+    match question.method:
+        case "elicitation/create":
+            answer = Answer({"action": "cancel"})
+        case "roots/list":
+            answer = declined(question)
+        case _:
+            answer = Answer(None, NOBODY, "nobody answered in time")
     return replace(answer, by="time")
 
 

@@ -35,6 +35,7 @@ Path = tuple[str, ...]
 
 _SENTINEL: Final = re.compile(r"=\?base64\?(.*)\?=")
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*")
+_CARRIED: Final = re.compile(r"[\t\x20-\x7e]*")  # what the section "Value Encoding" lets a header hold as it is
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _ALLOWED_TYPES: Final = frozenset({"string", "integer", "boolean"})
@@ -68,8 +69,12 @@ def encode_header_value(value: str) -> str:
 
 
 def decode_header_value(value: str | None) -> str | None:
-    """The inverse of `encode_header_value`. None stays None; a malformed sentinel is None, so that it matches nothing."""
-    if value is None:
+    """The inverse of `encode_header_value`.
+
+    None stays None. A malformed sentinel is None, so that it matches nothing, and so is a value with characters that
+    only base64 may carry.
+    """
+    if value is None or not _CARRIED.fullmatch(value):
         return None
     sentinel = _SENTINEL.fullmatch(value)
     if sentinel is None:
@@ -159,7 +164,7 @@ def _disagreement(name: str, values: list[str], argument: str, value: Any, decla
         return f"{name} header is present but the argument {argument!r} is absent"
     decoded = decode_header_value(values[0])
     if decoded is None:
-        return f"{name} header carries malformed base64"
+        return f"{name} header carries malformed base64 or characters that only base64 may carry"
     if rendered is None or not _same(declared, value, rendered, decoded):
         return f"{name} header does not match the argument {argument!r}"
     return None

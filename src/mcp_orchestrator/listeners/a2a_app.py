@@ -1,0 +1,220 @@
+"""The ASGI application for A2A clients: guards, cards, and the SDK's routes for the router and for each agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from a2a.server.request_handlers.response_helpers import agent_card_to_dict, build_error_response
+from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
+from a2a.types.a2a_pb2 import AgentCard
+from a2a.utils.error_handlers import build_rest_error_payload
+from a2a.utils.errors import A2AError, ContentTypeNotSupportedError, InvalidRequestError
+from google.protobuf.json_format import ParseDict
+from starlette.routing import Mount, Router
+
+from mcp_orchestrator.agent_api import DelegationDoor
+from mcp_orchestrator.listeners.a2a_cards import Shelf, agent_card, router_card
+from mcp_orchestrator.listeners.a2a_feeds import Feeds
+from mcp_orchestrator.listeners.a2a_requests import A2aRequests, Histories
+from mcp_orchestrator.listeners.event_stream import Message, Receive, Send
+from mcp_orchestrator.listeners.http_guard import BODY_SECONDS, Guard, HeaderMap, Rejection, send_empty, send_json
+from mcp_orchestrator.model.call import ANONYMOUS, Principal
+from mcp_orchestrator.model.snapshot import HttpSpec
+
+CARD_PATHS: Final = ("/.well-known/agent-card.json", "/.well-known/agent.json")
+AGENTS: Final = "/agents/"
+
+_JSON: Final = frozenset({b"application/json", b"application/a2a+json"})
+_CLOSE: Final = ((b"connection", b"close"),)
+_DEPTH: Final = 100
+_log: Final = logging.getLogger(__name__)
+
+Make = Callable[[str | None], A2aRequests]
+"""Makes what answers for the router (None) or for an agent."""
+
+
+class A2aApp:
+    """The application. `base` is the public address, set before the first request is taken."""
+
+    def __init__(
+        self, spec: HttpSpec, door: DelegationDoor, who: Principal = ANONYMOUS, make: Make | None = None
+    ) -> None:
+        self._guard = Guard(spec)
+        self._limit = spec.max_body_bytes
+        self._door = door
+        self._shelf = Shelf()
+        self._routers: dict[str | None, Router] = {}
+        feeds, histories = Feeds(door), Histories()
+        self._make = make or (lambda agent: A2aRequests(door, who, feeds, histories, agent))
+        self.base = ""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        headers: HeaderMap = dict(scope["headers"])
+        rejection = self._guard.check(headers)
+        if rejection is not None:
+            text = rejection.text.replace("listeners.http", "listeners.a2a")
+            await _refuse(send, scope["path"], replace(rejection, text=text))
+            return
+        await self._route(scope, headers, receive, send)
+
+    async def _route(self, scope: Message, headers: HeaderMap, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        agent, below = _split(path)
+        if agent is not None and all(spec.name != agent for spec in self._door.agents):
+            await _refuse(send, path, Rejection(404, f"there is no agent {agent[:100]!r} here"))
+        elif below in CARD_PATHS and method in ("GET", "HEAD"):
+            await self._card(send, agent, below, headers, method)
+        elif below == "/healthz" and agent is None:
+            await send_json(send, 200, b'{"status":"ok"}')
+        elif method == "POST":
+            await self._post(scope, agent, below, headers, receive, send)
+        else:
+            await self._pass_on(scope, agent, below, receive, send)
+
+    async def _card(self, send: Send, agent: str | None, below: str, headers: HeaderMap, method: str) -> None:
+        """A card; both paths hold the same one, which also has what clients of 0.3 read."""
+        specs = self._door.agents
+        found = next((spec for spec in specs if spec.name == agent), None)
+        made = agent_card(self.base, found) if found is not None else router_card(self.base, specs)
+        card = agent_card_to_dict(ParseDict(made, AgentCard()))
+        wanted = headers.get(b"if-none-match", b"").decode("latin-1")
+        status, body, more = self._shelf.serve(f"{agent}{below}", card, wanted, time.time())
+        if status == 200:  # noqa: PLR2004 - the card itself, or that it is the same
+            await send_json(send, status, body if method == "GET" else b"", more)
+        else:
+            await send_empty(send, status, more)
+
+    async def _post(
+        self, scope: Message, agent: str | None, below: str, headers: HeaderMap, receive: Receive, send: Send
+    ) -> None:
+        """A request with a body, which is read and bounded before anybody looks into it."""
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and (len(length) > len(str(self._limit)) or int(length) > self._limit):
+            await _refuse(send, below, self._too_large())
+            return
+        try:
+            body = await asyncio.wait_for(_read(receive, self._limit), BODY_SECONDS)
+        except TimeoutError:
+            await _refuse(send, below, Rejection(408, f"the body did not arrive within {BODY_SECONDS:g} s", _CLOSE))
+            return
+        if body is None:
+            await _refuse(send, below, self._too_large())
+        elif kind not in _JSON and (body or kind):
+            shown = kind.decode("latin-1")[:100] or "none"
+            text = f"the content type {shown} is not read here: send application/json"
+            await _fault(send, below, 415, ContentTypeNotSupportedError(text))
+        elif _too_deep(body):
+            await _fault(send, below, 400, InvalidRequestError(f"the JSON is nested deeper than {_DEPTH}"))
+        else:
+            await self._pass_on(scope, agent, below, _again(body, receive), send)
+
+    def _too_large(self) -> Rejection:
+        return Rejection(413, f"the body is larger than {self._limit} bytes (listeners.a2a.maxBodyBytes)", _CLOSE)
+
+    async def _pass_on(self, scope: Message, agent: str | None, below: str, receive: Receive, send: Send) -> None:
+        """Have the SDK's routes answer."""
+        router = self._routers.get(agent)
+        if router is None:
+            router = self._routers[agent] = self._router(agent)
+        await router({**scope, "path": below, "raw_path": below.encode(), "root_path": ""}, receive, send)
+
+    def _router(self, agent: str | None) -> Router:
+        handler = self._make(agent)
+        rest = [
+            route
+            for route in create_rest_routes(handler, enable_v0_3_compat=True)
+            if not isinstance(route, Mount)  # tenants: any first word of a path would be one
+        ]
+        return Router([*create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True), *rest], redirect_slashes=False)
+
+
+def _split(path: str) -> tuple[str | None, str]:
+    """The agent that a path is about (None: the router), and the path below it."""
+    if not path.startswith(AGENTS):
+        return None, path
+    name, slash, rest = path[len(AGENTS) :].partition("/")
+    return unquote(name), f"{slash}{rest}" or "/"
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The body; None when it is larger than the limit. A client that leaves has sent what it has sent."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b"".join(parts)
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body once more, and then what else comes."""
+    given = False
+
+    async def receiving() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return receiving
+
+
+def _too_deep(body: bytes) -> bool:
+    """Whether brackets are nested deeper than readers of JSON bear; those in strings count, which errs to the safe side."""
+    if body.count(b"[") + body.count(b"{") <= _DEPTH:
+        return False
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in body:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:  # noqa: PLR2004 - a backslash
+                escaped = True
+            elif byte == 0x22:  # noqa: PLR2004 - a quotation mark
+                in_string = False
+        elif byte == 0x22:  # noqa: PLR2004
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest > _DEPTH
+
+
+async def _fault(send: Send, below: str, status: int, error: A2AError) -> None:
+    """An error of A2A before there is a request: for JSON-RPC in its form, else as HTTP+JSON has it."""
+    if below == "/":
+        await send_json(send, 200, msgspec.json.encode(build_error_response(None, error)))
+        return
+    payload = build_rest_error_payload(error)
+    payload["error"]["code"] = status
+    await send_json(send, status, msgspec.json.encode(payload))
+
+
+async def _refuse(send: Send, below: str, rejection: Rejection) -> None:
+    """A refusal of HTTP itself; its body has the form that clients of either binding show."""
+    payload = {"error": {"code": rejection.status, "message": rejection.text, "status": "INVALID_ARGUMENT"}}
+    if below == "/":
+        payload = {"jsonrpc": "2.0", "id": None, "error": {"code": rejection.code, "message": rejection.text}}
+    await send_json(send, rejection.status, msgspec.json.encode(payload), rejection.headers)

@@ -1,0 +1,284 @@
+"""How a delegation is carried out: a free place, a workspace, a session, its turns within limits, and the one end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mcp_orchestrator.core.delegating import again_for_schema, checked, going_on, unfit, with_schema
+from mcp_orchestrator.model.agent import (
+    AgentKind,
+    AgentMode,
+    AgentOpening,
+    Ended,
+    EndStatus,
+    TroubleKind,
+    Turn,
+)
+from mcp_orchestrator.model.delegation import DelegationState, Workspace
+from mcp_orchestrator.model.errors import BackendError
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.model.outcome import FailureKind
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.agent_api import AgentBackend, AgentSession
+    from mcp_orchestrator.runtime.delegation import Delegation
+    from mcp_orchestrator.runtime.delegations import Delegations
+
+GRACE: Final = 10.0
+"""Seconds that an agent gets to end its turn by itself after it was asked to."""
+
+CLOSING: Final = 10.0
+"""Seconds that a turn gets to return after its agent was ended."""
+
+SHORTEST: Final = 0.05
+_TAKE_SCHEMAS: Final = frozenset({AgentKind.CLAUDE_CODE, AgentKind.CODEX, AgentKind.SCRIPTED})
+
+
+class Carrier:
+    """Carries delegations out; at most so many at once, in all and of each agent."""
+
+    def __init__(self, owner: Delegations) -> None:
+        self._owner = owner
+        self._working: dict[str, int] = {}
+        self._freed = asyncio.Event()
+        self._writers: set[tuple[str, str]] = set()
+
+    async def carry(self, delegation: Delegation) -> None:
+        """The whole of it; ends with an end on record, unless the gateway itself ends first."""
+        try:
+            async with self._place(delegation):
+                ended = await self._within(delegation)
+        except asyncio.CancelledError:
+            raise  # the gateway ends: the record stays open, and is taken up again at the next start
+        except OSError as error:
+            text = f"nothing more was started, for it could not be recorded: {error}"
+            ended = Ended(EndStatus.FAILED, trouble=TroubleKind.INTERNAL, message=text, retryable=True)
+        except Exception as error:  # the edge of a delegation: a bug here must not take other runs along
+            self._owner.engine.log.exception("delegation failed", run=delegation.kept.id, error=type(error).__name__)
+            text = "internal error; the log of the gateway says more"
+            ended = Ended(EndStatus.UNKNOWN, trouble=TroubleKind.INTERNAL, message=text)
+        await self.finish(delegation, ended)
+
+    async def finish(self, delegation: Delegation, ended: Ended) -> None:
+        """Put the one end on record."""
+        delegation.dismiss()
+        owner, run = self._owner, delegation.kept.id
+        owner.attachments.detach(run)
+        owner.stop_children(run)
+        usage = delegation.total if ended.usage == Ended(EndStatus.COMPLETED).usage else ended.usage
+        ended = replace(ended, usage=usage, text=ended.text or _last_words(delegation))
+        data = {
+            "status": ended.status.value,
+            "trouble": ended.trouble.value if ended.trouble is not None else None,
+            "message": ended.message,
+            "evidence": ended.evidence,
+            "cost": usage.cost,
+            "cost_source": usage.cost_source.value,
+            "attached": delegation.kept.attached,
+        }
+        owner.engine.record(EventKind.DELEGATION_ENDED, run, data)
+        try:
+            await delegation.save(state=DelegationState.ENDED, ended=ended)
+        except OSError as error:
+            owner.engine.log.error("the end of a run could not be recorded", run=run, error=str(error))  # noqa: TRY400
+            delegation.kept = replace(delegation.kept, state=DelegationState.ENDED, ended=ended)
+        workspace = delegation.kept.workspace
+        if workspace is not None and workspace.mode is AgentMode.READ:
+            await owner.workspaces.discard(workspace)
+
+    # -- places ---------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _place(self, delegation: Delegation) -> AsyncIterator[None]:
+        """Wait for a free place. An agent that waits for what it delegated holds its own, so depth has places of its own."""
+        agent = f"{delegation.kept.agent}:{delegation.kept.depth}"
+        whole = f":{delegation.kept.depth}"
+        while not delegation.stop.is_set():
+            backend = self._owner.agents.get(delegation.kept.agent)
+            most = backend.spec.max_runs if backend is not None else 1
+            full = self._working.get(agent, 0) >= most or self._working.get(whole, 0) >= self._owner.rules.max_runs
+            if not full:
+                break
+            freed = asyncio.ensure_future(self._freed.wait())
+            stopped = asyncio.ensure_future(delegation.stop.wait())
+            try:
+                await asyncio.wait({freed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                freed.cancel()
+                stopped.cancel()
+        for name in (agent, whole):
+            self._working[name] = self._working.get(name, 0) + 1
+        try:
+            yield
+        finally:
+            for name in (agent, whole):
+                self._working[name] -= 1
+            self._freed.set()
+            self._freed = asyncio.Event()
+
+    # -- one after the other ----------------------------------------------------------------------------------------
+
+    async def _within(self, delegation: Delegation) -> Ended:
+        if delegation.stop.is_set():
+            return Ended(EndStatus.CANCELLED, message=delegation.stopping, evidence="it had not been started yet")
+        backend = self._owner.agents.get(delegation.kept.agent)
+        if backend is None:
+            text = f"there is no agent '{delegation.kept.agent}' in the configuration any more"
+            return Ended(EndStatus.FAILED, trouble=TroubleKind.MISSING, message=text, retryable=True)
+        try:
+            workspace = await self._workspace(delegation)
+        except ValueError as error:
+            return Ended(EndStatus.FAILED, trouble=TroubleKind.INVALID, message=str(error), retryable=True)
+        again = delegation.kept.state is DelegationState.WORKING
+        writer = (delegation.kept.agent, delegation.kept.native or delegation.kept.id)
+        if writer in self._writers:
+            text = "another run works in this session of the agent just now"
+            return Ended(EndStatus.FAILED, trouble=TroubleKind.SESSION, message=text, retryable=True)
+        self._writers.add(writer)
+        try:
+            return await self._in_session(delegation, backend, workspace, again=again)
+        finally:
+            self._writers.discard(writer)
+
+    async def _workspace(self, delegation: Delegation) -> Workspace:
+        kept = delegation.kept
+        if kept.workspace is not None:
+            return kept.workspace
+        origin = Path(kept.origin) if kept.origin is not None else None
+        workspace = await self._owner.workspaces.prepare(kept.id, origin, kept.mode)
+        await delegation.save(workspace=workspace)
+        data = {"path": workspace.path, "origin": workspace.origin, "base": workspace.base, "mode": kept.mode.value}
+        self._owner.engine.record(EventKind.WORKSPACE_MADE, kept.id, data)
+        return workspace
+
+    async def _in_session(
+        self, delegation: Delegation, backend: AgentBackend, workspace: Workspace, *, again: bool
+    ) -> Ended:
+        owner, kept = self._owner, delegation.kept
+        attachment = owner.attachments.attach(kept, lambda: self._seen(delegation))
+        opening = AgentOpening(
+            cwd=Path(workspace.path),
+            scratch=Path(workspace.scratch),
+            mode=kept.mode,
+            model=backend.spec.model,
+            resume=kept.native if again else None,
+            attachment=attachment,
+        )
+        state = kept.state if again else DelegationState.STARTING
+        await delegation.save(state=state, attempts=kept.attempts + 1)
+        owner.engine.record(EventKind.DELEGATION_STARTED, kept.id, {"agent": kept.agent, "again": again})
+        await owner.engine.journal.commit()
+        try:
+            # Not `wait_for`: that of Python 3.11 loses a cancellation that comes together with the result.
+            async with asyncio.timeout(backend.spec.start_timeout):
+                session = await backend.open(opening)
+        except BackendError as error:
+            return _not_opened(error, again=again)
+        except TimeoutError:
+            text = f"agent '{kept.agent}' was not ready within {backend.spec.start_timeout:g} s (agents.*.startTimeout)"
+            return _not_opened(BackendError(FailureKind.UNAVAILABLE, text), again=again)
+        try:
+            ended = await self._turns(delegation, session, again=again)
+        finally:
+            await session.close()
+        if attachment is not None and not delegation.kept.attached:
+            delegation.warn("the agent never connected to this gateway, so none of its tools were there for it", "mcp")
+        return ended
+
+    def _seen(self, delegation: Delegation) -> None:
+        if not delegation.kept.attached:
+            delegation.kept = replace(delegation.kept, attached=True)
+            self._owner.engine.record(EventKind.AGENT_ATTACHED, delegation.kept.id, {"agent": delegation.kept.agent})
+
+    async def _turns(self, delegation: Delegation, session: AgentSession, *, again: bool) -> Ended:
+        kept = delegation.kept
+        # Agents that cannot be given a schema are asked for JSON in words; either way we check what comes.
+        task = kept.task if AgentKind(kept.kind) in _TAKE_SCHEMAS else with_schema(kept.task, kept.schema)
+        turn = Turn(
+            prompt=going_on(task) if again else task,
+            schema=kept.schema,
+            max_turns=int(kept.limits["turns"]) if "turns" in kept.limits else None,
+            max_cost=int(kept.limits["cost"]) if "cost" in kept.limits else None,
+            rejoin=kept.turn if again else None,
+        )
+        if session.native is not None:
+            await delegation.bound(session.native)
+        ended, faults = checked(await self._turn(delegation, session, turn), kept.schema)
+        if faults and kept.schema is not None and not delegation.stop.is_set():
+            delegation.warn(f"the answer did not fit the output schema, the agent is asked once more: {faults[0]}")
+            delegation.next_turn()
+            turn = replace(turn, prompt=again_for_schema(faults, kept.schema), rejoin=None)
+            ended, faults = checked(await self._turn(delegation, session, turn), kept.schema)
+        if faults:
+            ended = unfit(ended, faults)
+        if ended.usage != Ended(EndStatus.COMPLETED).usage:
+            delegation.usage = ended.usage
+        return replace(ended, usage=delegation.total)
+
+    async def _turn(self, delegation: Delegation, session: AgentSession, turn: Turn) -> Ended:
+        """One turn within its time; ended by the agent's own means first, then by ending the agent."""
+        loop = asyncio.get_running_loop()
+        began, waited, seconds = loop.time(), delegation.worked, delegation.kept.limits.get("seconds", 3600.0)
+        working = asyncio.ensure_future(session.turn(turn, delegation))
+        stopped = asyncio.ensure_future(delegation.stop.wait())
+        try:
+            while True:
+                left = seconds - (loop.time() - began - (delegation.worked - waited))
+                if left <= 0 and not delegation.open:
+                    delegation.limit = TroubleKind.TIMEOUT
+                    delegation.cancel(f"it took longer than {seconds:g} s")
+                await asyncio.wait({working, stopped}, timeout=max(left, SHORTEST), return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    return self._judged(delegation, working.result())
+                if stopped.done():
+                    return self._judged(delegation, await self._stopped(session, working))
+        finally:
+            stopped.cancel()
+            if not working.done():
+                working.cancel()
+
+    async def _stopped(self, session: AgentSession, working: asyncio.Future[Ended]) -> Ended:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await session.interrupt()
+        await asyncio.wait({working}, timeout=GRACE)
+        if not working.done():
+            await session.close()
+            await asyncio.wait({working}, timeout=CLOSING)
+        if working.done():
+            return working.result()
+        evidence = "the agent did not stop when asked to, and was ended"
+        return Ended(EndStatus.CANCELLED, trouble=TroubleKind.CRASH, evidence=evidence)
+
+    @staticmethod
+    def _judged(delegation: Delegation, ended: Ended) -> Ended:
+        """What the end of a turn means when we had asked for it."""
+        if not delegation.stop.is_set() or ended.status is EndStatus.COMPLETED:
+            return ended
+        status = EndStatus.LIMIT if delegation.limit is not None else EndStatus.CANCELLED
+        return replace(
+            ended,
+            status=status,
+            trouble=delegation.limit,
+            message=delegation.stopping,
+            evidence=ended.evidence or "it was asked to stop",
+        )
+
+
+def _not_opened(error: BackendError, *, again: bool) -> Ended:
+    kinds = {FailureKind.REFUSED: TroubleKind.AUTH, FailureKind.DIED: TroubleKind.CRASH}
+    trouble = kinds.get(error.kind, TroubleKind.MISSING)
+    if again:
+        text = f"the session could not be taken up again after a restart of the gateway: {error.message}"
+        evidence = "the work was in progress when the gateway ended; how far it got is not known"
+        return Ended(EndStatus.UNKNOWN, trouble=TroubleKind.SESSION, message=text, evidence=evidence)
+    return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent)
+
+
+def _last_words(delegation: Delegation) -> str:
+    return delegation.text[-20_000:]

@@ -1,0 +1,327 @@
+"""Every delegation of the gateway: accepted, recorded, carried out, looked at, answered, stopped, and taken up again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp_orchestrator.core.delegating import Choice, choose
+from mcp_orchestrator.core.redaction import words_redactor
+from mcp_orchestrator.core.schema import Checker
+from mcp_orchestrator.model.agent import AgentMode, AgentSpec, Ended, TroubleKind
+from mcp_orchestrator.model.call import Principal
+from mcp_orchestrator.model.delegation import Applied, Changes, Delegated, Workspace
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.model.snapshot import DelegationSpec
+from mcp_orchestrator.runtime.attachments import Attachments
+from mcp_orchestrator.runtime.carrying import Carrier
+from mcp_orchestrator.runtime.delegation import Delegation, OpenQuestion
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.agent_api import AgentBackend, DelegationStore, Workspaces
+    from mcp_orchestrator.runtime.engine import Engine
+
+MOST_LIVE: Final = 1000
+"""Delegations that may wait or work at once, whatever the limits of agents say."""
+
+KEPT_LIVE: Final = 200
+"""Ended delegations whose words stay at hand; older ones are read from the store."""
+
+
+class DelegationError(ValueError):
+    """A delegation that is not begun; the text says why and how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants done. `limits`: `turns`, `seconds`, `cost` (micro-dollars)."""
+
+    run: str
+    task: str
+    owner: Principal
+    profile: str | None = None
+    agent: str | None = None
+    labels: Sequence[str] = ()
+    mode: AgentMode = AgentMode.READ
+    workspace: str | None = None
+    schema: Mapping[str, Any] | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    context: str | None = None
+    trace: str = ""
+
+
+class Delegations:
+    """The registry. `agents` are the agents of the configuration that is in force, in its order."""
+
+    def __init__(
+        self, engine: Engine, store: DelegationStore, workspaces: Workspaces, attachments: Attachments
+    ) -> None:
+        self.engine = engine
+        self.store = store
+        self.workspaces = workspaces
+        self.attachments = attachments
+        self.agents: dict[str, AgentBackend] = {}
+        self.rules = DelegationSpec()
+        self.hear: Callable[[Delegation], None] = lambda _delegation: None
+        self._carrier = Carrier(self)
+        self._live: dict[str, Delegation] = {}
+        self._ended: dict[str, Delegation] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def configure(self, agents: Mapping[str, AgentBackend], rules: DelegationSpec) -> None:
+        """Run with these agents from now on; delegations that are going on keep those they have."""
+        self.agents = dict(agents)
+        self.rules = rules
+
+    @property
+    def specs(self) -> list[AgentSpec]:
+        """The agents that may be delegated to."""
+        return [backend.spec for backend in self.agents.values() if not backend.spec.disabled]
+
+    # -- beginning ------------------------------------------------------------------------------------------------
+
+    def choose(self, order: Order) -> Choice:
+        """Which agent takes an order; pure in what it reads."""
+        return choose(self.specs, order.agent, order.labels, order.mode)
+
+    async def begin(self, order: Order) -> Delegation:
+        """Accept an order: it is on record, durably, before anything is started.
+
+        Raises:
+            DelegationError: nothing was begun.
+            OSError: it could not be recorded; nothing was begun.
+        """
+        choice = self.choose(order)
+        if choice.agent is None:
+            raise DelegationError(choice.refusal)
+        self._check(order)
+        spec = choice.agent
+        parent = order.owner.run or None
+        now = self.engine.now()
+        kept = Delegated(
+            id=order.run,
+            agent=spec.name,
+            kind=spec.kind.value,
+            task=order.task,
+            mode=order.mode,
+            owner=order.owner.id,
+            profile=order.profile,
+            parent=parent,
+            depth=order.owner.depth + 1,
+            context=order.context,
+            trace=order.trace,
+            origin=order.workspace,
+            schema=order.schema,
+            limits=_limits(spec, order.limits, self._left_of(order.owner.run)),
+            decision=tuple(asdict(reason) for reason in choice.reasons),
+            created=now,
+            updated=now,
+        )
+        delegation = Delegation(kept, self, words_redactor(spec.confidential))
+        await self.store.save(kept)
+        data = {
+            "agent": kept.agent,
+            "task": self.engine.digest(kept.task),
+            "mode": kept.mode.value,
+            "owner": kept.owner,
+        }
+        more = {"parent": parent, "depth": kept.depth, "trace": kept.trace, "reasons": list(kept.decision)}
+        self.engine.record(EventKind.DELEGATION_ACCEPTED, kept.id, {**data, **more})
+        self.carry_on(delegation)
+        return delegation
+
+    def _check(self, order: Order) -> None:
+        if order.owner.depth >= self.rules.depth:
+            text = f"agents may delegate {self.rules.depth} deep (delegation.depth); do this piece of work yourself"
+            raise DelegationError(text)
+        if len(self._live) >= MOST_LIVE:
+            raise DelegationError(f"{MOST_LIVE} delegations wait or work already; try again when some have ended")
+        if order.schema is not None and (unusable := Checker(order.schema).unusable):
+            raise DelegationError(f"outputSchema: {unusable}")
+        parent = self._live.get(order.owner.run)
+        if parent is not None and parent.kept.mode is AgentMode.READ and order.mode is AgentMode.WRITE:
+            raise DelegationError("you may only read, and so may whom you delegate to; use mode read")
+        if order.workspace is not None:
+            self._check_place(order.workspace, parent.kept.workspace if parent is not None else None)
+        elif order.mode is AgentMode.WRITE:
+            raise DelegationError("mode write needs a workspace: the directory of a git repository")
+
+    def _left_of(self, run: str) -> dict[str, float]:
+        """What is left of the limits of the run that delegates: what it hands on cannot be more."""
+        parent = self._live.get(run)
+        if parent is None:
+            return {}
+        left = {name: value for name, value in parent.kept.limits.items() if name != "turns"}
+        if "cost" in left:
+            left["cost"] = max(0.0, left["cost"] - (parent.total.cost or 0))
+        return left
+
+    def _check_place(self, given: str, own: Workspace | None) -> None:
+        path = Path(given)
+        if not path.is_absolute():
+            raise DelegationError(f"workspace: {given!r} is not absolute")
+        real = path.resolve()
+        if not real.is_dir():
+            raise DelegationError(f"workspace: there is no directory {given!r} on the gateway's machine")
+        # An agent works in a copy of a directory that was allowed: of that it may hand on what is in it, and no more.
+        roots = [root.resolve() for root in self.rules.roots] if own is None else [Path(own.path).resolve()]
+        if not any(real == root or root in real.parents for root in roots):
+            shown = ", ".join(str(root) for root in roots) or "none"
+            raise DelegationError(
+                f"workspace: {given!r} is outside of the allowed directories ({shown}; delegation.roots)"
+            )
+
+    def carry_on(self, delegation: Delegation) -> None:
+        """Set a delegation going, or going again."""
+        self.set_going(delegation, self.carry(delegation))
+
+    def carry(self, delegation: Delegation) -> Coroutine[Any, Any, None]:
+        """The whole of carrying it out."""
+        return self._carrier.carry(delegation)
+
+    def finish(self, delegation: Delegation, ended: Ended) -> Coroutine[Any, Any, None]:
+        """Put its end on record."""
+        return self._carrier.finish(delegation, ended)
+
+    def set_going(self, delegation: Delegation, work: Coroutine[Any, Any, None]) -> None:
+        """Have it worked at, in a task of its own."""
+        run = delegation.kept.id
+        self._live[run] = delegation
+        task = self.engine.loop.create_task(work)
+        self._tasks[run] = task
+        task.add_done_callback(lambda done: self._over(delegation, done))
+
+    def _over(self, delegation: Delegation, task: asyncio.Task[None]) -> None:
+        run = delegation.kept.id
+        self._tasks.pop(run, None)
+        self._live.pop(run, None)
+        self._ended[run] = delegation
+        while len(self._ended) > KEPT_LIVE:
+            del self._ended[next(iter(self._ended))]
+        if not task.cancelled() and task.exception() is not None:
+            self.engine.log.error("a delegation ended with an exception", run=run, error=repr(task.exception()))
+        delegation.over.set()
+        delegation.stir()
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def live(self, run: str, who: Principal | None) -> Delegation | None:
+        """A delegation that this gateway carries out, or has not long ago; `who` None is the operator."""
+        found = self._live.get(run) or self._ended.get(run)
+        return found if found is not None and self._may(found.kept, who) else None
+
+    async def find(self, run: str, who: Principal | None) -> Delegated:
+        """A delegation as it is kept.
+
+        Raises:
+            LookupError: there is none of this id, for this principal.
+        """
+        found = self.live(run, who)
+        kept = found.kept if found is not None else await self.store.find(run)
+        if kept is None or not self._may(kept, who):
+            raise LookupError(f"there is no run '{run}' of yours; run_list tells which there are")
+        return kept
+
+    async def recent(self, who: Principal | None, limit: int) -> list[Delegated]:
+        """The newest first."""
+        kept = await self.store.recent(who.id if who is not None else None, limit)
+        return [found.kept if (found := self._live.get(one.id)) is not None else one for one in kept]
+
+    def open_questions(self, run: str | None = None) -> list[tuple[Delegation, OpenQuestion]]:
+        """Every open question, of one run or of all."""
+        chosen = [one for one in self._live.values() if run is None or one.kept.id == run]
+        return [(one, waiting) for one in chosen for waiting in one.open.values()]
+
+    def parent_of(self, kept: Delegated) -> Delegation | None:
+        """The delegation whose agent delegated this one, while it is going on."""
+        return self._live.get(kept.parent) if kept.parent is not None else None
+
+    def working(self, agent: str) -> int:
+        """How many delegations an agent has that are not over."""
+        return sum(one.kept.agent == agent for one in self._live.values())
+
+    @staticmethod
+    def _may(kept: Delegated, who: Principal | None) -> bool:
+        return who is None or kept.owner == who.id
+
+    # -- acting ---------------------------------------------------------------------------------------------------
+
+    async def cancel(self, run: str, who: Principal | None, reason: str) -> Delegated:
+        """Stop a run (what its agent delegated stops with it); returns once it is over."""
+        kept = await self.find(run, who)
+        delegation = self._live.get(run)
+        if delegation is None:
+            return kept
+        delegation.cancel(reason)
+        await delegation.over.wait()
+        return delegation.kept
+
+    def stop_children(self, run: str) -> None:
+        """A run is over, and with it the principal that delegated on its behalf: so are its own delegations."""
+        for other in [one for one in self._live.values() if one.kept.parent == run]:
+            other.cancel(f"the run {run} that delegated it is over")
+
+    async def changes(self, run: str, who: Principal | None) -> Changes:
+        """What an agent changed. Raises LookupError, or ValueError where there is nothing to look at."""
+        kept = await self.find(run, who)
+        if kept.workspace is None or kept.workspace.base is None:
+            raise ValueError(f"run '{run}' has no workspace with changes to look at (mode {kept.mode.value})")
+        return await self.workspaces.changes(kept.workspace)
+
+    async def apply(self, run: str, who: Principal | None) -> Applied:
+        """Bring the changes of a run that has ended into the tree they were made from."""
+        kept = await self.find(run, who)
+        if kept.ended is None:
+            raise ValueError(f"run '{run}' has not ended yet; its changes can be applied afterwards")
+        if kept.mode is not AgentMode.WRITE or kept.workspace is None:
+            raise ValueError(f"run '{run}' was a run in mode {kept.mode.value}: it keeps no changes")
+        applied = await self.workspaces.apply(kept.workspace)
+        data = {"files": list(applied.files), "conflicts": dict(applied.conflicts)}
+        self.engine.record(EventKind.WORKSPACE_APPLIED, run, data)
+        await self.engine.journal.commit()
+        return applied
+
+    # -- what delegations tell ------------------------------------------------------------------------------------
+
+    def stirred(self, delegation: Delegation) -> None:
+        """Something changed in a delegation."""
+        self.hear(delegation)
+
+    def used(self, delegation: Delegation) -> None:
+        """The usage of a turn grew: a limit may be reached in the middle of it."""
+        delegation.keep_usage()
+        limit, cost = delegation.kept.limits.get("cost"), delegation.total.cost
+        if limit is not None and cost is not None and cost >= limit and not delegation.stop.is_set():
+            delegation.limit = TroubleKind.BUDGET
+            delegation.cancel(f"the budget of this run is spent (${cost / 1e6:.4f} of ${limit / 1e6:.4f})")
+
+    def tell_question(self, delegation: Delegation, waiting: OpenQuestion) -> None:
+        """Say in the log how a question can be answered."""
+        if self.parent_of(delegation.kept) is not None:
+            return  # its caller is told
+        answer = f"mcp-orchestrator runs answer {delegation.kept.id} {waiting.key} accept|decline|cancel"
+        self.engine.log.warning("an agent asks", run=delegation.kept.id, agent=delegation.kept.agent, answer=answer)
+
+    # -- the end of the gateway -----------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """The gateway ends: agents are ended with it; what was not over is taken up again at the next start."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=15)
+        for backend in self.agents.values():
+            await backend.aclose()
+
+
+def _limits(spec: AgentSpec, *asked: Mapping[str, float]) -> dict[str, float]:
+    """The least of what the agent's definition, the caller and the caller's own limits allow."""
+    own = {"seconds": spec.timeout, "turns": spec.max_turns, "cost": spec.max_cost}
+    limits: dict[str, float] = {name: value for name, value in own.items() if value is not None}
+    for more in asked:
+        limits |= {name: min(value, limits.get(name, value)) for name, value in more.items()}
+    return limits

@@ -1,0 +1,140 @@
+"""The part of the composition root that concerns delegation: agents, their workspaces, and the way back into the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from mcp_orchestrator.core.naming import OWN
+from mcp_orchestrator.model.agent import AgentKind, AgentSpec
+from mcp_orchestrator.model.snapshot import BackendSpec, HttpSpec, Snapshot, StartPolicy, TransportKind
+from mcp_orchestrator.runtime.attachments import Attachments, Reach
+from mcp_orchestrator.runtime.delegations import Delegations
+from mcp_orchestrator.runtime.recovery import take_up
+from mcp_orchestrator.runtime.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.agent_api import AgentBackend, DelegationStore
+    from mcp_orchestrator.backends.builtin import Builtin
+    from mcp_orchestrator.backends.reaper import Reaper
+    from mcp_orchestrator.plugin_api import Listener
+    from mcp_orchestrator.runtime.gateway import Gateway
+
+SHIM: Final = Path(__file__).parent / "listeners" / "shim.py"
+
+
+def make_agent(spec: AgentSpec, reaper: Reaper) -> AgentBackend:
+    """The backend of one agent, by its kind."""
+    match spec.kind:
+        case AgentKind.ACP:
+            from mcp_orchestrator.backends.acp import create  # noqa: PLC0415 - only what is used
+        case AgentKind.CLAUDE_CODE:
+            from mcp_orchestrator.backends.claude_code import create  # noqa: PLC0415
+        case AgentKind.CODEX:
+            from mcp_orchestrator.backends.codex import create  # noqa: PLC0415
+        case AgentKind.A2A:
+            from mcp_orchestrator.backends.a2a import create  # noqa: PLC0415
+        case AgentKind.CLI:
+            from mcp_orchestrator.backends.cli_harness import create  # noqa: PLC0415
+        case AgentKind.SCRIPTED:
+            from mcp_orchestrator.backends.scripted import create  # noqa: PLC0415
+        case never:
+            assert_never(never)
+    return create(spec, reaper)
+
+
+class AgentSide:
+    """Delegation in one gateway. Made once; configured anew with every snapshot."""
+
+    def __init__(
+        self, gateway: Gateway, store: DelegationStore, reaper: Reaper, log: Any, client_info: Mapping[str, Any]
+    ) -> None:
+        from mcp_orchestrator.workspaces.worktrees import Worktrees  # noqa: PLC0415 - only where agents are
+
+        self.attachments = Attachments()
+        self._gateway = gateway
+        self._reaper = reaper
+        self._log = log
+        self._client_info = client_info
+        self.workspaces = Worktrees(gateway.generation.snapshot.delegation.workspaces)
+        self.delegations = Delegations(gateway.engine, store, self.workspaces, self.attachments)
+        self.supervisor: Supervisor | None = None
+        self._builtin: Builtin | None = None
+        self._listeners: list[Listener] = []
+        self._serving: list[asyncio.Task[None]] = []
+        self._retired: list[AgentBackend] = []
+        self._place: tempfile.TemporaryDirectory[str] | None = None
+
+    def configure(self, snapshot: Snapshot) -> Supervisor:
+        """Take over the agents of a snapshot; those that stayed the same keep what they have."""
+        old = self.delegations.agents
+        agents: dict[str, AgentBackend] = {}
+        for name, spec in snapshot.agents.items():
+            known = old.get(name)
+            agents[name] = known if known is not None and known.spec == spec else make_agent(spec, self._reaper)
+        self._retired += [known for name, known in old.items() if agents.get(name) is not known]
+        self.delegations.configure(agents, snapshot.delegation)
+        if self.supervisor is None:
+            self.supervisor = self._supervise()
+        elif self._builtin is not None:
+            self._builtin.changed()
+        return self.supervisor
+
+    def _supervise(self) -> Supervisor:
+        from mcp_orchestrator.backends.builtin import Builtin  # noqa: PLC0415 - only where agents are
+
+        self._builtin = Builtin(self.delegations)
+        spec = BackendSpec(OWN, TransportKind.HTTP, start=StartPolicy.EAGER)
+        clock, chance = time.monotonic, random.random
+        return Supervisor(spec, self._builtin, self._gateway, clock=clock, chance=chance, client_info=self._client_info)
+
+    async def open(self) -> None:
+        """Let agents in, and take up what an earlier gateway left open."""
+        if self._place is None:
+            self._place = tempfile.TemporaryDirectory(prefix="mcp-orchestrator-", ignore_cleanup_errors=True)
+            await self._let_in(Path(self._place.name))
+            left = await take_up(self.delegations)
+            if left:
+                self._log.info("delegations of an earlier gateway are taken up", runs=left)
+
+    async def _let_in(self, place: Path) -> None:
+        """Serve agents on loopback, over HTTP and a Unix socket; both want the token of a run."""
+        from mcp_orchestrator.listeners.attached import AttachedSocket, admitter  # noqa: PLC0415
+        from mcp_orchestrator.listeners.http import HttpListener  # noqa: PLC0415
+
+        expiry = self._gateway.engine.question_expiry
+        http = HttpListener(HttpSpec(port=0), self._gateway, expiry, admit=admitter(self.attachments.admit))
+        url = await self._serve(http)
+        path = str(place / f"{secrets.token_hex(4)}.sock")
+        socket = AttachedSocket(path, self._gateway, self.attachments.admit, expiry)
+        await self._serve(socket)
+        self.attachments.reach = Reach(url, (sys.executable, "-I", str(SHIM)), path)
+
+    async def _serve(self, listener: Listener) -> str:
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        serving = asyncio.ensure_future(listener.serve(ready.set_result))
+        self._listeners.append(listener)
+        self._serving.append(serving)
+        waited: set[asyncio.Future[Any]] = {ready, serving}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        return await ready
+
+    async def close(self) -> None:
+        """End agents, then the ways in."""
+        await self.delegations.stop()
+        for backend in self._retired:
+            await backend.aclose()
+        for listener in self._listeners:
+            await listener.stop(0.0)
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        if self._place is not None:
+            self._place.cleanup()
