@@ -25,6 +25,7 @@ from mcp_orchestrator.model.agent import (
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.delegation import Applied, Changes, Delegated, Workspace
+from mcp_orchestrator.model.event import EventKind
 
 
 @runtime_checkable
@@ -172,6 +173,10 @@ class DelegationStore(Protocol):
 
     async def find(self, run: str) -> Delegated | None:
         """One by its run id."""
+        ...
+
+    async def told(self, run: str, kind: EventKind) -> bool:
+        """Whether the journal beside it has an event of this kind for a run, durably."""
         ...
 
     async def recent(self, owner: str | None, limit: int, before: float | None = None) -> Sequence[Delegated]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import getpass
 import os
 import random
 import time
@@ -16,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from mcp_orchestrator import __version__
 from mcp_orchestrator.config.compare import fingerprint, needs_restart
+from mcp_orchestrator.config.identities import is_loopback
 from mcp_orchestrator.config.load import Loaded, load
 from mcp_orchestrator.config.watching import is_blank, stamp, stamp_after
 from mcp_orchestrator.core.naming import OWN
-from mcp_orchestrator.model.call import Era, Principal
+from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.snapshot import BackendSpec, Snapshot
 from mcp_orchestrator.runtime.actions import Action, Actions
 from mcp_orchestrator.runtime.agent_actions import AgentActions
+from mcp_orchestrator.runtime.callers import Callers, local_principal
 from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.gateway import Gateway
 from mcp_orchestrator.runtime.generation import Generation
@@ -35,7 +36,9 @@ from mcp_orchestrator.secrets.sources import resolvers
 
 if TYPE_CHECKING:
     from mcp_orchestrator.backends.reaper import Reaper
-    from mcp_orchestrator.plugin_api import JournalSink, Listener, OfferStore, Sealer
+    from mcp_orchestrator.plugin_api import JournalSink, Listener, Sealer
+    from mcp_orchestrator.storage.memory import MemoryStore
+    from mcp_orchestrator.storage.sqlite import SqliteStore
     from mcp_orchestrator.wiring_agents import AgentSide
 
 Result = TypeVar("Result")
@@ -72,15 +75,6 @@ def run(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     return uvloop.run(main())
 
 
-def local_principal() -> Principal:
-    """The operating-system user: who speaks on stdio and on the command line."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = str(os.getuid())
-    return Principal(f"local:{name}")
-
-
 class Application:
     """One gateway, from open to close; several can live in one process.
 
@@ -104,6 +98,7 @@ class Application:
         self.log = log
         self.started_at = time.time()
         self.url: str | None = None
+        self.a2a_url: str | None = None
         self._persistent = persistent
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -147,6 +142,9 @@ class Application:
             question_expiry=snapshot.question_expiry,
             mouths=snapshot.mouths,
         )
+        self.callers = Callers(store.tokens, time.time, self.engine.record, self.log)
+        self.callers.configure(snapshot.identity)
+        await self.callers.refresh()
         reaper = self._make_reaper()
         self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
         self._stack.push_async_callback(self._close_backends, reaper)
@@ -159,7 +157,7 @@ class Application:
         self.gateway.generation = Generation(snapshot, supervisors)
         self.reloader = Reloader(self.gateway, lambda spec: self._supervise(spec, reaper), self._own)
         self.actions: dict[str, Action] = {
-            **Actions(self.gateway, local_principal()).table(),
+            **Actions(self.gateway, local_principal(), self.callers).table(),
             **RunActions(self.engine, lambda: self._agents.delegations if self._agents is not None else None).table(),
             **AgentActions(lambda: self._agents.delegations if self._agents is not None else None).table(),
             "status": self._status,
@@ -192,7 +190,7 @@ class Application:
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
-    async def _open_store(self) -> tuple[OfferStore, JournalSink]:
+    async def _open_store(self) -> tuple[SqliteStore | MemoryStore, JournalSink]:
         from mcp_orchestrator.storage.memory import MemoryStore, recalled  # noqa: PLC0415 - only what is used
         from mcp_orchestrator.storage.sqlite import SqliteStore  # noqa: PLC0415
 
@@ -253,18 +251,21 @@ class Application:
     # -- serving --------------------------------------------------------------------------------------------------
 
     async def serve_http(self, started: Callable[[str], None]) -> None:
-        """Serve HTTP until `stop`; `started` gets the address."""
+        """Serve HTTP, and A2A where it is configured, until `stop`; `started` gets the address of the former."""
+        from mcp_orchestrator.listeners.admission import SignIn  # noqa: PLC0415 - only what is used
         from mcp_orchestrator.listeners.http import HttpListener  # noqa: PLC0415
+
+        sign_in = SignIn(self.callers, self.gateway.has_profile)
+        if self.snapshot.a2a is not None and self._agents is not None:
+            self.a2a_url = await self._agents.serve_a2a(self.snapshot.a2a, sign_in.caller)
 
         def note(url: str) -> None:
             self.url = url
             started(url)
 
-        await self._serve(
-            HttpListener(self.snapshot.http, self.gateway, self.snapshot.question_expiry),
-            note,
-            self.snapshot.http.drain,
-        )
+        listener = HttpListener(self.snapshot.http, self.gateway, self.snapshot.question_expiry, admit=sign_in)
+        self.callers.on_leaving(listener.shut_out)
+        await self._serve(listener, note, self.snapshot.http.drain)
 
     async def serve_stdio(self, profile: str | None) -> None:
         """Serve one client on stdin and stdout until it leaves or `stop`."""
@@ -272,16 +273,18 @@ class Application:
 
         listener = StdioListener(
             self.gateway,
-            principal=local_principal(),
+            principal=self.callers.place(local_principal()),
             profile=profile,
             question_expiry=self.snapshot.question_expiry,
         )
+        self.callers.on_change(lambda: listener.known_as(self.callers.place(local_principal())))
         await self._serve(listener, lambda _address: None, STOP_DRAIN)
 
     async def _serve(self, listener: Listener, started: Callable[[str], None], drain: float) -> None:
         serving = asyncio.ensure_future(listener.serve(started))
         stopped = asyncio.ensure_future(self._stopping.wait())
         pruning = asyncio.ensure_future(self._keep_small())
+        watching = asyncio.ensure_future(self.callers.watch())
         try:
             await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
@@ -289,9 +292,9 @@ class Application:
                 await self.engine.stop(0.5)
             await serving
         finally:
-            for task in (stopped, serving, pruning):
+            for task in (stopped, serving, pruning, watching):
                 task.cancel()
-            await asyncio.gather(serving, stopped, pruning, return_exceptions=True)
+            await asyncio.gather(serving, stopped, pruning, watching, return_exceptions=True)
 
     async def _keep_small(self) -> None:
         """Remove what the journal need not keep any longer, now and once a day, until cancelled."""
@@ -355,7 +358,10 @@ class Application:
             return self._refused(problems)
         if loaded.snapshot.digest == self.gateway.generation.snapshot.digest:
             return {"added": [], "removed": [], "changed": [], "kept": sorted(self.gateway.generation.supervisors)}
+        if not is_loopback(self.snapshot.http.host) and not loaded.snapshot.identity.required:
+            return self._refused([f"{self.snapshot.http.host} is open to the network: identity.required must stay true"])
         summary = await self.reloader.apply(loaded.snapshot)
+        self.callers.configure(loaded.snapshot.identity)
         if self._agents is not None:
             await self._agents.open()
         pending = needs_restart(self._written, loaded.snapshot)

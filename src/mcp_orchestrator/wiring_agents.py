@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import secrets
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.agent import AgentKind, AgentSpec
-from mcp_orchestrator.model.snapshot import BackendSpec, HttpSpec, Snapshot, StartPolicy, TransportKind
+from mcp_orchestrator.model.snapshot import A2aSpec, BackendSpec, HttpSpec, Snapshot, StartPolicy, TransportKind
 from mcp_orchestrator.runtime.attachments import Attachments, Reach
 from mcp_orchestrator.runtime.delegations import Delegations
 from mcp_orchestrator.runtime.recovery import take_up
@@ -24,30 +25,46 @@ if TYPE_CHECKING:
     from mcp_orchestrator.agent_api import AgentBackend, DelegationStore
     from mcp_orchestrator.backends.builtin import Builtin
     from mcp_orchestrator.backends.reaper import Reaper
+    from mcp_orchestrator.listeners.a2a import Admit
     from mcp_orchestrator.plugin_api import Listener
     from mcp_orchestrator.runtime.gateway import Gateway
+
+SWEEP_EVERY: Final = 86_400.0
+"""Seconds between two looks for workspaces whose time is over."""
 
 SHIM: Final = Path(__file__).parent / "listeners" / "shim.py"
 
 
 def make_agent(spec: AgentSpec, reaper: Reaper) -> AgentBackend:
     """The backend of one agent, by its kind."""
+    # Only what is used is imported: some kinds bring a protocol's whole SDK.
     match spec.kind:
         case AgentKind.ACP:
-            from mcp_orchestrator.backends.acp import create  # noqa: PLC0415 - only what is used
+            from mcp_orchestrator.backends import acp  # noqa: PLC0415
+
+            return acp.create(spec, reaper)
         case AgentKind.CLAUDE_CODE:
-            from mcp_orchestrator.backends.claude_code import create  # noqa: PLC0415
+            from mcp_orchestrator.backends import claude_code  # noqa: PLC0415
+
+            return claude_code.create(spec, reaper)
         case AgentKind.CODEX:
-            from mcp_orchestrator.backends.codex import create  # noqa: PLC0415
+            from mcp_orchestrator.backends import codex  # noqa: PLC0415
+
+            return codex.create(spec, reaper)
         case AgentKind.A2A:
-            from mcp_orchestrator.backends.a2a import create  # noqa: PLC0415
+            from mcp_orchestrator.backends import a2a  # noqa: PLC0415
+
+            return a2a.create(spec, reaper)
         case AgentKind.CLI:
-            from mcp_orchestrator.backends.cli_harness import create  # noqa: PLC0415
+            from mcp_orchestrator.backends import cli_harness  # noqa: PLC0415
+
+            return cli_harness.create(spec, reaper)
         case AgentKind.SCRIPTED:
-            from mcp_orchestrator.backends.scripted import create  # noqa: PLC0415
+            from mcp_orchestrator.backends import scripted  # noqa: PLC0415
+
+            return scripted.create(spec, reaper)
         case never:
             assert_never(never)
-    return create(spec, reaper)
 
 
 class AgentSide:
@@ -70,6 +87,7 @@ class AgentSide:
         self._listeners: list[Listener] = []
         self._serving: list[asyncio.Task[None]] = []
         self._retired: list[AgentBackend] = []
+        self._sweeping: asyncio.Task[None] | None = None
         self._place: tempfile.TemporaryDirectory[str] | None = None
 
     def configure(self, snapshot: Snapshot) -> Supervisor:
@@ -103,6 +121,18 @@ class AgentSide:
             left = await take_up(self.delegations)
             if left:
                 self._log.info("delegations of an earlier gateway are taken up", runs=left)
+            self._sweeping = asyncio.ensure_future(self._keep_small())
+
+    async def _keep_small(self) -> None:
+        """Discard workspaces whose time is over, now and once a day, until cancelled."""
+        while True:
+            retain = self.delegations.rules.retain
+            since = time.time() - retain
+            if retain:
+                gone = await self.workspaces.sweep(since, functools.partial(self.delegations.needs_no_workspace, since=since))
+                if gone:
+                    self._log.info("old workspaces were removed", workspaces=gone)
+            await asyncio.sleep(SWEEP_EVERY)
 
     async def _let_in(self, place: Path) -> None:
         """Serve agents on loopback, over HTTP and a Unix socket; both want the token of a run."""
@@ -128,8 +158,21 @@ class AgentSide:
             serving.result()
         return await ready
 
+    async def serve_a2a(self, spec: A2aSpec, admit: Admit) -> str:
+        """Serve A2A clients until `close`, each as `admit` knows it; returns the public address.
+
+        Raises:
+            OSError: the address cannot be listened on, or the extra is not installed; the message says what to do.
+        """
+        from mcp_orchestrator.listeners.a2a import A2aListener  # noqa: PLC0415 - only where it is configured
+        from mcp_orchestrator.runtime.delegation_door import DelegationFront  # noqa: PLC0415
+
+        return await self._serve(A2aListener(spec, DelegationFront(self.delegations), admit))
+
     async def close(self) -> None:
         """End agents, then the ways in."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         await self.delegations.stop()
         for backend in self._retired:
             await backend.aclose()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from acp_hosts import AcpAgent
 from agent_hosts import PATIENCE, ClaudeCode, Codex, Gateway
 from run_suite import free_ports, running
 
@@ -20,9 +21,9 @@ PROGRAM = str(Path(sys.executable).with_name("mcp-orchestrator"))
 
 
 @functools.cache
-def _install():
+def _install(*options):
     done = subprocess.run(
-        [str(ROOT / "scripts" / "agents-install")],
+        [str(ROOT / "scripts" / "agents-install"), *options],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -31,10 +32,13 @@ def _install():
     return "" if done.returncode == 0 else done.stderr[-2000:]
 
 
-def _agent(pattern):
-    """The program of an agent, installed by scripts/agents-install: once, by the first test that needs one."""
-    problem = "" if os.environ.get("CI") else _install()
-    found = sorted(AGENTS.glob(pattern))
+def _agent(pattern, *options):
+    """The program of an agent, installed by scripts/agents-install: once, by the first test that needs one.
+
+    With the option `--all`, one of those that are tried less often; its pattern counts from `.cache` then.
+    """
+    problem = "" if os.environ.get("CI") else _install(*options)
+    found = sorted((AGENTS.parents[1] if options else AGENTS).glob(pattern))
     if problem or not found:
         pytest.fail(f"an agent is missing: run scripts/agents-install. {problem}", pytrace=False)
     return found[0]
@@ -50,6 +54,33 @@ def claude_program():
 def codex_program():
     """The program of Codex 0.169.0."""
     return _agent("@openai/codex-*/vendor/*/bin/codex")
+
+
+ALL = os.environ.get("AGENTS") == "all"  # as scripts/test-agents --all sets it
+
+
+@pytest.fixture(params=["gemini", "opencode", *(["claude", "codex", "vibe"] if ALL else [])])
+def acp_agent(request, tmp_path):
+    """An agent of the Agent Client Protocol with a home of its own: an `AcpAgent`."""
+    node = (ROOT / ".cache" / "node").readlink()
+    program = {
+        "gemini": lambda: (node, _agent("@google/gemini-cli/bundle/gemini.js"), "--acp"),
+        "opencode": lambda: (_agent("opencode-linux-x64/bin/opencode"), "acp"),
+        "claude": lambda: (
+            node,
+            _agent("agents-all/node_modules/@agentclientprotocol/claude-agent-acp/dist/index.js", "--all"),
+        ),
+        "codex": lambda: (
+            node,
+            _agent("agents-all/node_modules/@agentclientprotocol/codex-acp/dist/index.js", "--all"),
+        ),
+        "vibe": lambda: (_agent("vibe/bin/vibe-acp", "--all"),),
+    }[request.param]
+    native = {
+        "claude": lambda: _agent("@anthropic-ai/claude-code-*/claude"),
+        "codex": lambda: _agent("@openai/codex-*/vendor/*/bin/codex"),
+    }.get(request.param, lambda: None)
+    return AcpAgent(request.param, [str(word) for word in program()], native(), tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -142,16 +142,17 @@ async def test_its_own_questions_reach_a_person_and_come_back(opened):
     assert ended.status is EndStatus.COMPLETED
 
 
-async def test_an_elicitation_of_an_mcp_server_crosses_the_gateway_and_the_agent(opened, serve, hotels, rooms):
+@pytest.mark.parametrize("hotel", ["old", "new"])
+async def test_an_elicitation_of_an_mcp_server_crosses_the_gateway_and_the_agent(opened, serve, hotels, rooms, hotel):
     room, gateway = next(rooms), serve(hotels.servers)
-    with ScriptedModel([Says("", [Use("old__book", {"room": room})]), Says("Booked.")]) as model:
+    with ScriptedModel([Says("", [Use(f"{hotel}__book", {"room": room})]), Says("Booked.")]) as model:
         talk = FakeAgentTalk(accepting(WISHES))
         ended = await run(await opened(model.url, attachment=attachment(gateway.url)), talk)
     assert talk.of(Started)[0].mcp == {"gateway": "connected"}
     assert [text_of(asked) for asked in talk.questions] == [question(room)]
-    assert hotels.booked("old", room)["content"] == WISHES
+    assert hotels.booked(hotel, room)["content"] == WISHES
     call = next(use for use in talk.of(ToolUse) if use.kind == "mcp")
-    assert (call.server, call.name) == ("gateway", "mcp__gateway__old__book")
+    assert (call.server, call.name) == ("gateway", f"mcp__gateway__{hotel}__book")
     assert ended.status is EndStatus.COMPLETED
 
 
@@ -252,12 +253,13 @@ async def test_an_agent_that_says_and_does_nothing_has_not_completed(opened):
     assert (ended.status, ended.trouble) == (EndStatus.UNKNOWN, TroubleKind.SILENT), ended
 
 
-async def test_killed_in_the_middle_the_end_is_unknown_and_nothing_of_it_is_left(opened, tmp_path):
-    with ScriptedModel([LONG, Says("Never said.")]) as model:
+async def test_killed_in_the_middle_the_end_is_unknown_nothing_of_it_is_left_and_its_session_goes_on(opened, tmp_path):
+    quick = Says("", [Use("Bash", {"command": "curl -s http://127.0.0.1:9"})])
+    with ScriptedModel([quick, LONG, Says("On again.")]) as model:
         session, talk = await opened(model.url), FakeAgentTalk(choosing("allow"))
 
         async def kill():
-            await talk.until(lambda: talk.questions)
+            await talk.until(lambda: len(talk.questions) == 2)
             os.kill(session.pid, signal.SIGKILL)
 
         async with anyio.create_task_group() as tasks:
@@ -266,6 +268,8 @@ async def test_killed_in_the_middle_the_end_is_unknown_and_nothing_of_it_is_left
         assert (ended.status, ended.trouble) == (EndStatus.UNKNOWN, TroubleKind.CRASH)
         assert "SIGKILL" in await session.wait_closed()
         await session.close()
+        again = await run(await opened(model.url, resume=session.native), FakeAgentTalk(), "go on")
+    assert (again.status, again.text) == (EndStatus.COMPLETED, "On again.")
     assert files_in(tmp_path / "work") == {}
 
 

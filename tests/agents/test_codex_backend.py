@@ -152,16 +152,17 @@ async def test_reading_cannot_write_and_nobody_is_asked_to_lift_it(opened, tmp_p
     assert (ended.status, ended.text) == (EndStatus.COMPLETED, "I could not.")
 
 
-async def test_an_elicitation_of_an_mcp_server_crosses_the_gateway_and_the_agent(opened, serve, hotels, rooms):
+@pytest.mark.parametrize("hotel", ["old", "new"])
+async def test_an_elicitation_of_an_mcp_server_crosses_the_gateway_and_the_agent(opened, serve, hotels, rooms, hotel):
     room, gateway = next(rooms), serve(hotels.servers)
-    with ScriptedModel([Says("", [Use("new__book", {"room": room})]), Says("Booked.")]) as model:
+    with ScriptedModel([Says("", [Use(f"{hotel}__book", {"room": room})]), Says("Booked.")]) as model:
         talk = FakeAgentTalk(accepting(WISHES))
         ended = await run(await opened(model.url, attachment=attachment(gateway.url)), talk)
     assert talk.of(Started)[0].mcp == {"gateway": "ready"}
     assert [text_of(asked) for asked in talk.questions] == [question(room)]
-    assert hotels.booked("new", room)["content"] == WISHES
+    assert hotels.booked(hotel, room)["content"] == WISHES
     call = next(use for use in talk.of(ToolUse) if use.kind == "mcp")
-    assert (call.server, call.name) == ("gateway", "new__book")
+    assert (call.server, call.name) == ("gateway", f"{hotel}__book")
     assert "Ada Lovelace" in as_json(talk.of(ToolUse)[-1].output)
     assert ended.status is EndStatus.COMPLETED
 
@@ -266,8 +267,8 @@ async def test_an_agent_that_says_and_does_nothing_has_not_completed(opened):
     assert (ended.status, ended.trouble) == (EndStatus.UNKNOWN, TroubleKind.SILENT), ended
 
 
-async def test_killed_in_the_middle_the_end_is_unknown_and_nothing_of_it_is_left(opened, tmp_path):
-    with ScriptedModel([SLEEP, Says("Never said.")]) as model:
+async def test_killed_in_the_middle_the_end_is_unknown_nothing_of_it_is_left_and_its_session_goes_on(opened, tmp_path):
+    with ScriptedModel([SLEEP, Says("On again.")]) as model:
         session, talk = await opened(model.url), FakeAgentTalk()
 
         async def kill():
@@ -280,6 +281,8 @@ async def test_killed_in_the_middle_the_end_is_unknown_and_nothing_of_it_is_left
         assert (ended.status, ended.trouble) == (EndStatus.UNKNOWN, TroubleKind.CRASH)
         assert "SIGKILL" in await session.wait_closed()
         await session.close()
+        again = await run(await opened(model.url, resume=session.native), FakeAgentTalk(), "go on")
+    assert (again.status, again.text) == (EndStatus.COMPLETED, "On again.")
     assert files_in(tmp_path / "work") == {}
 
 

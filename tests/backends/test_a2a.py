@@ -242,7 +242,10 @@ async def test_a_message_without_a_task_is_the_answer(kind, tmp_path):
 async def test_data_files_and_tool_calls_are_told_and_data_is_the_structured_answer(tmp_path):
     async def script(task):
         call = {"data": {"id": "t1", "name": "add", "args": {"a": 1}}, "metadata": {"adk_type": "function_call"}}
-        done = {"data": {"id": "t1", "name": "add", "response": {"r": 2}}, "metadata": {"adk_type": "function_response"}}
+        done = {
+            "data": {"id": "t1", "name": "add", "response": {"r": 2}},
+            "metadata": {"adk_type": "function_response"},
+        }
         task.status("working", call)
         task.status("working", done)
         task.artifact("a", {"data": {"sum": 2}}, {"raw": "dGNr", "filename": "o.txt", "mediaType": "text/plain"})
@@ -446,18 +449,17 @@ async def test_a_server_that_stays_away_is_given_up_after_a_while(tmp_path):
 
     talk = FakeAgentTalk()
     server = FakeA2a(script)
-    async with server.serving():
-        async with session(server.url, tmp_path) as made:
-            turn = asyncio.ensure_future(made.turn(Turn("x"), talk))
-            await talk.until(lambda: talk.of(Text))
+    async with server.serving(), session(server.url, tmp_path) as made:
+        turn = asyncio.ensure_future(made.turn(Turn("x"), talk))
+        await talk.until(lambda: talk.of(Text))
 
-            def die(request, method):
-                request.close()
-                return True
+        def die(request, method):
+            request.close()
+            return True
 
-            server.intercept = die
-            server.raw.drop()
-            ended = await turn
+        server.intercept = die
+        server.raw.drop()
+        ended = await turn
     assert ended.status is EndStatus.UNKNOWN
     assert "could not be reached" in ended.message
 

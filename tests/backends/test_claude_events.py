@@ -25,7 +25,7 @@ def result(id_="t1", *, error=False, told=None, meta=(), parent=None):
 
 @pytest.fixture
 def reading():
-    return Reading(Path("/work"))
+    return Reading(Path("/place"))
 
 
 def events(reading, *frames):
@@ -87,8 +87,8 @@ def test_each_message_is_counted_once_however_many_blocks_it_has(reading):
 @pytest.mark.parametrize(
     ("name", "told", "change"),
     [
-        ("Write", {"type": "create", "filePath": "/work/a/b.py"}, FileChange("a/b.py", "add")),
-        ("Write", {"type": "update", "filePath": "/work/b.py"}, FileChange("b.py", "update")),
+        ("Write", {"type": "create", "filePath": "/place/a/b.py"}, FileChange("a/b.py", "add")),
+        ("Write", {"type": "update", "filePath": "/place/b.py"}, FileChange("b.py", "update")),
         ("Edit", {"filePath": "/elsewhere/b.py", "oldString": "x"}, FileChange("/elsewhere/b.py", "update")),
     ],
 )
@@ -100,7 +100,9 @@ def test_edits_that_went_through_are_file_changes(reading, name, told, change):
 
 def test_reading_a_file_changes_none_and_neither_does_an_edit_that_failed(reading):
     events(reading, assistant(use("Read", {}), use("Edit", {}, "t2")))
-    told = events(reading, result(told={"filePath": "/work/a"}), result("t2", error=True, told={"filePath": "/work/a"}))
+    told = events(
+        reading, result(told={"filePath": "/place/a"}), result("t2", error=True, told={"filePath": "/place/a"})
+    )
     assert [event.status for event in told] == [ToolStatus.COMPLETED, ToolStatus.FAILED]
 
 

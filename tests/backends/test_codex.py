@@ -146,20 +146,25 @@ async def test_noise_and_frames_of_unknown_shapes_do_no_harm(play):
     assert (await run(session)).text == "Done."
 
 
+OLD_FORM = {"denied": {"rejection": "approvals of this older form cannot be given here"}}
+NO_TOOL = {"contentItems": [{"type": "inputText", "text": "there is no tool x at this host"}], "success": False}
+
+
 @pytest.mark.parametrize(
-    ("method", "reply"),
+    ("method", "result"),
     [
-        ("item/tool/call", {"success": False}),
-        ("applyPatchApproval", {"decision": {"denied": {"rejection": "approvals of this older form"}}}),
+        ("item/tool/call", NO_TOOL),
+        ("applyPatchApproval", {"decision": OLD_FORM}),
+        ("execCommandApproval", {"decision": OLD_FORM}),
         ("item/tool/requestUserInput", {"answers": {}}),
+        ("mcpServer/elicitation/request", {"action": "decline"}),
     ],
 )
-async def test_requests_that_nobody_can_answer_are_refused_in_their_own_form(play, method, reply):
+async def test_requests_that_nobody_can_answer_are_refused_in_their_own_form(play, method, result):
     agent, session = await play([*READY, *BEGUN, asks(method, tool="x"), "read", says("Done."), completed()])
     talk = FakeAgentTalk()
     await run(session, talk)
-    result = replies(agent)[-1]["result"]
-    assert str(reply)[:-30] in str(result) or reply.items() <= result.items()
+    assert replies(agent)[-1] == {"id": 7, "result": result}
     assert method in talk.of(Warned)[0].text
 
 

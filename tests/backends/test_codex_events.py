@@ -12,7 +12,7 @@ ABOUT = {"threadId": "t1", "turnId": "u1"}
 
 @pytest.fixture
 def reading():
-    made = Reading("t1", Path("/work"))
+    made = Reading("t1", Path("/place"))
     made.turn = "u1"
     return made
 
@@ -27,7 +27,7 @@ def tool(reading, done=True, **item):
 
 
 def test_a_command_tells_its_output_when_it_is_done(reading):
-    begun = tool(reading, False, type="commandExecution", command="ls", cwd="/work", status="inProgress")
+    begun = tool(reading, False, type="commandExecution", command="ls", cwd="/place", status="inProgress")
     done = tool(reading, type="commandExecution", command="ls", status="completed", aggregatedOutput="a", exitCode=0)
     assert (begun.kind, begun.status, begun.output) == ("shell", ToolStatus.RUNNING, None)
     assert (done.status, done.output) == (ToolStatus.COMPLETED, {"output": "a", "exitCode": 0})
@@ -68,8 +68,8 @@ def test_other_items_are_tools_of_their_kind(reading, item, kind, name):
 
 def test_changed_files_are_told_when_the_edit_went_through(reading):
     changes = [
-        {"path": "/work/a", "kind": {"type": "add"}, "diff": ""},
-        {"path": "/work/b", "kind": {"type": "update", "move_path": "/work/c"}, "diff": ""},
+        {"path": "/place/a", "kind": {"type": "add"}, "diff": ""},
+        {"path": "/place/b", "kind": {"type": "update", "move_path": "/place/c"}, "diff": ""},
         {"path": "/else/d", "kind": {"type": "delete"}, "diff": ""},
     ]
     item = {"id": "i1", "type": "fileChange", "changes": changes}
@@ -118,6 +118,16 @@ def test_usage_is_that_of_the_turn_and_not_the_running_sum(reading):
     assert (used.usage.input_tokens, used.usage.output_tokens) == (30, 15)
     assert (used.usage.cost, used.usage.reasoning_tokens) == (None, None)
     assert isinstance(used, Used)
+
+
+def test_what_a_resumed_thread_tells_before_the_turn_begins_is_not_of_the_turn(reading):
+    reading.turn = None
+    before = {"threadId": "t1", "turnId": "older", "tokenUsage": usage(100, 100)}
+    assert list(reading.read("thread/tokenUsage/updated", before)) == []
+    events(reading, "turn/started", threadId="sub", turn={"id": "other"})
+    events(reading, "turn/started", turn={"id": "u1"})
+    (used,) = events(reading, "thread/tokenUsage/updated", tokenUsage=usage(110, 10))
+    assert (reading.turn, used.usage.input_tokens) == ("u1", 10)
 
 
 def test_a_server_that_does_not_come_up_is_a_warning(reading):

@@ -10,7 +10,8 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
-OPTIONAL = {"keyring"}  # imported only where a configuration asks for it; its absence is a message
+# Imported only where a configuration asks for it; its absence is a message. The last three come with the extra `a2a`.
+OPTIONAL = {"keyring", "a2a", "google", "starlette"}
 
 
 def imported(paths):

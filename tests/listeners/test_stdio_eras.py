@@ -94,6 +94,15 @@ async def test_a_request_right_behind_initialize_finds_the_session():
         assert (await piped.receive())["method"] == "notifications/tools/list_changed"
 
 
+async def test_a_batch_right_behind_initialize_finds_the_session_too():
+    async with piping() as piped:
+        piped.gateway.hold_face = anyio.Event()
+        piped.send(initialize("2025-03-26"))
+        assert [one["id"] for one in await piped.ask([call("echo", key=1), request("ping", key=2)])] == [1, 2]
+        piped.gateway.hold_face.set()
+        assert (await piped.receive())["id"] == 0
+
+
 @pytest.mark.parametrize("modern", [True, False])
 async def test_a_cancelled_request_gets_no_answer_and_others_go_on(modern):
     make = modern_call if modern else call

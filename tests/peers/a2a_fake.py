@@ -106,7 +106,13 @@ class FakeTask:
             known["parts"] = [*known["parts"], *artifact["parts"]]
         else:
             self.artifacts[ident] = dict(artifact)
-        event = {"taskId": self.id, "contextId": self.context, "artifact": artifact, "append": append, "lastChunk": last}
+        event = {
+            "taskId": self.id,
+            "contextId": self.context,
+            "artifact": artifact,
+            "append": append,
+            "lastChunk": last,
+        }
         self.tell(event | {"kind": "artifact-update"} if self.old else {"artifactUpdate": event})
 
     def tell(self, event):

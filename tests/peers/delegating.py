@@ -158,6 +158,7 @@ class Kept:
     def __init__(self, *there):
         self.rows = {one.id: one for one in there}
         self.history = []
+        self.events = []
         self.broken = False
 
     async def save(self, delegated):
@@ -171,6 +172,9 @@ class Kept:
 
     async def find(self, run):
         return self.rows.get(run)
+
+    async def told(self, run, kind):
+        return any(event.run == run and event.kind is kind for event in self.events)
 
     async def recent(self, owner, limit, before=None):
         chosen = [one for one in self.rows.values() if owner is None or one.owner == owner]
@@ -212,6 +216,7 @@ class House:
         self.clock = FakeClock()
         self.journal = Journal()
         self.store = kept or Kept()
+        self.store.events = self.journal.events
         self.places = Places(tmp_path)
         self.attachments = Attachments()
         self.engine = Engine(

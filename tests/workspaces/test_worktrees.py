@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcp_orchestrator.model.agent import AgentMode
+from mcp_orchestrator.workspaces import applying
 from mcp_orchestrator.workspaces.git import GitError, environment, git
 from mcp_orchestrator.workspaces.worktrees import Worktrees
 
@@ -18,8 +19,8 @@ WRITE, READ = AgentMode.WRITE, AgentMode.READ
 def run(where, *arguments):
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     who = {f"GIT_{one}_{part}": "t@t" for one in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-    done = subprocess.run(  # noqa: S603 - git, in a directory of the test
-        ["git", *arguments],  # noqa: S607 - from the PATH, as users have it
+    done = subprocess.run(
+        ["git", *arguments],
         cwd=where, env={**own, **who, "GIT_CONFIG_GLOBAL": "/dev/null"}, check=True, capture_output=True,
     )  # fmt: skip
     return done.stdout.decode()
@@ -159,8 +160,6 @@ async def test_what_lies_behind_a_link_of_the_caller_is_not_written(repository, 
 
 
 async def test_a_directory_that_cannot_be_written_changes_nothing(repository, worktrees, monkeypatch):
-    from mcp_orchestrator.workspaces import applying
-
     workspace = await worktrees.prepare("r1", repository, WRITE)
     (Path(workspace.path) / "a.txt").write_text("agent\n")
     (Path(workspace.path) / "z.txt").write_text("agent\n")
@@ -203,12 +202,15 @@ async def test_discard_leaves_nothing_and_may_be_repeated(repository, worktrees,
         await worktrees.changes(workspace)
 
 
-async def test_old_workspaces_are_swept(repository, worktrees, tmp_path):
-    await worktrees.prepare("r1", repository, WRITE)
-    await worktrees.prepare("r2", None, READ)
-    assert await worktrees.sweep(0.0) == 0
-    assert await worktrees.sweep(1e12) == 2
-    assert list((tmp_path / "places").iterdir()) == []
+async def test_old_workspaces_that_nobody_needs_are_swept(repository, worktrees, tmp_path):
+    async def ended(run):
+        return run != "r3"
+
+    for run_id, mode, given in (("r1", WRITE, repository), ("r2", READ, None), ("r3", WRITE, repository)):
+        await worktrees.prepare(run_id, given, mode)
+    assert await worktrees.sweep(0.0, ended) == 0
+    assert await worktrees.sweep(1e12, ended) == 2
+    assert [path.name for path in (tmp_path / "places").iterdir()] == ["r3"]
 
 
 async def test_a_repository_without_a_commit_can_be_worked_in(tmp_path, worktrees):

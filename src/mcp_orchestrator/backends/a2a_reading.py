@@ -15,6 +15,8 @@ from mcp_orchestrator.model.agent import AgentUsage, CostSource
 
 _MICRO: Final = 1_000_000
 _MOST_PARTS: Final = 1000
+MOST_RAW: Final = 64 * 1024
+"""Characters in base64 of a file that is kept as it is; of a larger one, only what it is."""
 
 
 class State(enum.StrEnum):
@@ -107,12 +109,12 @@ def read_update(value: Any) -> Update | None:
         if isinstance(inner, Mapping):
             return read(inner)
     kind = value.get("kind")
-    if kind in _KINDS:
+    if isinstance(kind, str) and kind in _KINDS:
         return _KINDS[kind](value)
-    read = next((read for name, read in _BARE.items() if name in value), None)
-    if read is _task and "id" not in value:
-        read = _status_update
-    return read(value) if read is not None else None
+    bare = next((one for name, one in _BARE.items() if name in value), None)
+    if bare is _task and "id" not in value:
+        bare = _status_update
+    return bare(value) if bare is not None else None
 
 
 def _task(value: Mapping[str, Any]) -> Update:
@@ -229,7 +231,10 @@ def _part(value: Mapping[str, Any]) -> Part | None:
     if isinstance(value.get("text"), str):
         return Part(text=value["text"], metadata=metadata)
     if "data" in value:
-        return Part(data=value["data"], has_data=True, metadata=metadata)
+        data = value["data"]
+        if metadata.get("data_part_compat") is True and isinstance(data, Mapping) and data.keys() == {"value"}:
+            data = data["value"]  # how a2a-sdk 1.3 gives 0.3 what is no object (2026-11-24)
+        return Part(data=data, has_data=True, metadata=metadata)
     file = _mapping(value.get("file"))
     raw = value.get("raw", file.get("bytes", file.get("fileWithBytes")))
     url = value.get("url", file.get("uri", file.get("fileWithUri")))
@@ -240,6 +245,7 @@ def _part(value: Mapping[str, Any]) -> Part | None:
         "type": _text(value.get("mediaType") or file.get("mimeType") or file.get("mediaType")),
         "url": _text(url),
         "bytes": len(raw) * 3 // 4 if isinstance(raw, str) else None,
+        "raw": raw if isinstance(raw, str) and len(raw) <= MOST_RAW else None,
     }
     return Part(file={name: one for name, one in known.items() if one}, metadata=metadata)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from mcp_orchestrator.agent_api import AgentTalk
 from mcp_orchestrator.backends.a2a_asking import Asked, input_wanted, reply, sign_in_wanted
@@ -210,7 +210,9 @@ class Turning:
                 self._carrying = None
                 return await self._broke_off(news)
             case None:
-                pass
+                pass  # woken
+            case never:
+                assert_never(never)
         return None
 
     async def _broke_off(  # noqa: PLR0911 - a ladder: each rung is another way for a call to be over

@@ -12,8 +12,8 @@ from mcp_orchestrator.core.translate.permissions import Option, decision, permis
 from mcp_orchestrator.model.conversation import ACTIONS, Answer, Question
 
 CANCELLED: Final[Frame] = {"outcome": {"outcome": "cancelled"}}
-WRITES: Final = frozenset({"edit", "delete", "move"})
-"""Kinds of tool calls that change files."""
+WRITES: Final = frozenset({"edit", "delete", "move", "execute", "switch_mode"})
+"""Kinds of tool calls that change something, may do so, or leave the mode in which nothing may be changed."""
 
 _ALLOWS: Final = {
     "allow_once": "allow this once",

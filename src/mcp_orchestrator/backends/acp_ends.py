@@ -25,6 +25,11 @@ from mcp_orchestrator.model.errors import (
 
 AUTH_REQUIRED: Final = -32000
 
+_STOPS: Final = {
+    "refusal": (EndStatus.REFUSED, None, "the model refused"),
+    "max_tokens": (EndStatus.LIMIT, TroubleKind.MODEL, "the model's answer reached its greatest length"),
+    "max_turn_requests": (EndStatus.LIMIT, TroubleKind.TURNS, "the limit of turns was reached"),
+}
 _LONGEST_ERROR: Final = 2000
 _BEGINS: Final = re.compile(
     r"^\W*(?:error\b|execution failed|api (?:call|request)? ?(?:failed|error)|request failed|failed to|model call failed"
@@ -35,7 +40,9 @@ _STOPPED: Final = re.compile(r"^\W*info: operation cancell?ed", re.IGNORECASE)
 _KINDS: Final = (
     (
         TroubleKind.QUOTA,
-        re.compile(r"quota|usage limit|limit reached|credit balance|insufficient (?:funds|credit)|billing", re.IGNORECASE),
+        re.compile(
+            r"quota|usage limit|limit reached|credit balance|insufficient (?:funds|credit)|billing", re.IGNORECASE
+        ),
     ),
     (TroubleKind.RATE, re.compile(r"\b429\b|rate.?limit|too many requests|RESOURCE_EXHAUSTED", re.IGNORECASE)),
     (
@@ -66,24 +73,17 @@ def ended(result: Frame, reading: Reading, usage: AgentUsage, *, interrupted: bo
     text = reading.text
     evidence = f"stop reason {reason or '(none)'}, {len(reading.calls)} tool calls, {len(text)} characters of text"
     common: dict[str, Any] = {"usage": usage, "evidence": evidence}
-    match reason:
-        case "cancelled":
-            return _cancelled(reading, common, interrupted=interrupted)
-        case "refusal":
-            return Ended(EndStatus.REFUSED, text, message=text or "the model refused", **common)
-        case "max_tokens":
-            message = "the model's answer reached its longest"
-            return Ended(EndStatus.LIMIT, text, trouble=TroubleKind.MODEL, message=message, **common)
-        case "max_turn_requests":
-            message = "the limit of turns was reached"
-            return Ended(EndStatus.LIMIT, text, trouble=TroubleKind.TURNS, message=message, **common)
-        case "end_turn":
-            if interrupted and (deaf or not text.strip()):
-                return Ended(EndStatus.CANCELLED, text, message="it was asked to stop", **common)
-            return _done(reading, common, schema=schema)
-        case _:
-            message = f"the agent ended its turn with a stop reason that is not known here: {reason or '(none)'}"
-            return Ended(EndStatus.UNKNOWN, text, trouble=TroubleKind.PROTOCOL, message=message, **common)
+    if reason == "end_turn" and not (interrupted and (deaf or not text.strip())):
+        return _done(reading, common, schema=schema)
+    if reason == "end_turn":
+        return Ended(EndStatus.CANCELLED, text, message="it was asked to stop", **common)
+    if reason == "cancelled":
+        return _cancelled(reading, common, interrupted=interrupted)
+    if reason in _STOPS:
+        status, trouble, message = _STOPS[reason]
+        return Ended(status, text, trouble=trouble, message=message, **common)
+    message = f"the agent ended its turn with a stop reason that is not known here: {reason or '(none)'}"
+    return Ended(EndStatus.UNKNOWN, text, trouble=TroubleKind.PROTOCOL, message=message, **common)
 
 
 def _cancelled(reading: Reading, common: dict[str, Any], *, interrupted: bool) -> Ended:

@@ -14,6 +14,7 @@ from mcp_orchestrator.backends.acp_usage import Meter
 from mcp_orchestrator.backends.agent_link import Frame, listed, record, words_of
 from mcp_orchestrator.model.agent import (
     AgentEvent,
+    AgentUsage,
     FileChange,
     Planned,
     Text,
@@ -61,11 +62,13 @@ class Reading:
         self._server = server
         self._messages = 0
         self._open: list[str] = []
+        self._message = ""
         self._changed: set[tuple[str, str]] = set()
         self._unknown: set[str] = set()
         self.calls: dict[str, Frame] = {}
         self.refused: set[str] = set()
         self.text = ""
+        self.told = AgentUsage()
         self.said_since_refusal = False
         self.did = False
 
@@ -78,7 +81,8 @@ class Reading:
         """The events that one update tells, in order."""
         kind = words_of(update.get("sessionUpdate"))
         if self._meter.update(update):
-            yield Used(self._meter.usage)
+            self.told = self._meter.usage
+            yield Used(self.told)
         match kind:
             case "agent_message_chunk":
                 yield from self._said(update)
@@ -105,6 +109,8 @@ class Reading:
         """All that is known of a tool call, with what a request says of it now; remembered."""
         identifier = words_of(call.get("toolCallId"))
         known = self.calls.setdefault(identifier, {})
+        if not known and words_of(call.get("title")):
+            known["name"] = call["title"]  # later titles often say what it does, rather than what it is
         known |= {key: value for key, value in call.items() if value not in (None, "", [], {})}
         return known
 
@@ -129,6 +135,10 @@ class Reading:
         piece = _text(update.get("content"))
         if not piece:
             return
+        identifier = words_of(update.get("messageId"))
+        if identifier != self._message:
+            yield from self._closed()
+            self._message = identifier
         if not self._open:
             self._messages += 1
         self._open.append(piece)
@@ -177,7 +187,9 @@ class Reading:
         server = self._server
         if not server:
             return False
-        begins = tuple(f"{before}{server}{after}" for before in ("", "mcp__", "mcp_", "mcp.") for after in ("_", "-", "."))
+        begins = tuple(
+            f"{before}{server}{after}" for before in ("", "mcp__", "mcp_", "mcp.") for after in ("_", "-", ".")
+        )
         return f"({server} MCP Server)" in title or any(word.startswith(begins) for word in (name, title, identifier))
 
     def _changes(self, identifier: str, known: Frame) -> Iterator[AgentEvent]:
@@ -222,14 +234,12 @@ def _text(content: Any) -> str:
 
 
 def _name(known: Frame) -> str | None:
-    """The tool's own name, where the agent tells it besides its title."""
-    if words_of(known.get("name")):
-        return words_of(known["name"])
+    """The tool's own name, where the agent tells it besides its title; else the first title it had."""
     for space in record(known.get("_meta")).values():
         name = words_of(record(space).get("toolName"))
         if name:
             return name
-    return None
+    return words_of(known.get("name")) or None
 
 
 def _parent(known: Frame) -> str | None:

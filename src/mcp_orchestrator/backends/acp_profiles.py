@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final, Literal
 
@@ -33,9 +32,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inherits, `set` those it gets. `read` and `write` are the modes for delegations that may only read, or write as
     well (None: the one it starts in). `mcp` is how it takes MCP servers (None: what it says itself). `approve` are the
     ids of options that approve once, the best first. `model` are arguments that name the model. `authenticate` is the
-    method to sign in with at the start. `quirks` are words that the adapter knows:
+    method to sign in with at the start; `cost` whether it tells what a session has cost. `quirks` are words that the adapter knows:
 
     - `fresh-load`: a session that is loaded in the minute in which it was made is erased, so that is waited for;
+    - `asks`: its mode for reading asks before it changes anything, and those requests are then refused;
     - `deaf`: it goes on after a cancel until its model has answered;
     - `slow`: a look at it makes no session;
     - `no-load`: it says that it takes sessions up, and does not.
@@ -56,7 +56,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: tuple[str, ...] = ()
     authenticate: str | None = None
     usage: Usage | None = Usage()
-    quirks: frozenset[Literal["fresh-load", "deaf", "slow", "no-load"]] = frozenset()
+    cost: bool = False
+    quirks: frozenset[Literal["fresh-load", "asks", "deaf", "slow", "no-load"]] = frozenset()
     verified: str | None = None
     date: str | None = None
     notes: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ def _is(word: str, row: Profile) -> bool:
     """Whether a word of a command line names an agent's program or its package (`npx -y @scope/name@1.2.3`)."""
     scope = "@" if word.startswith("@") else ""
     package = scope + word.removeprefix("@").partition("@")[0]
-    program = os.path.basename(word).removesuffix(".exe")
+    program = Path(word).name.removesuffix(".exe")
     return any(name in (package, program) for name in row.programs)
 
 

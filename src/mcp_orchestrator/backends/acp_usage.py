@@ -76,6 +76,8 @@ class Meter:
         dollars = words_of(cost.get("currency")).upper() in ("", "USD")
         if not isinstance(amount, int | float) or isinstance(amount, bool) or not dollars:
             return False
+        if amount == 0:  # also told of models without a price (opencode 1.18.33, 2026-11-24)
+            return False
         self._cost = float(amount)
         if self._cost_before is None:
             return False
@@ -84,7 +86,8 @@ class Meter:
         return True
 
     def _counted(self, counts: _Counts) -> None:
-        self.usage = replace(self.usage, **counts)
+        known: dict[str, Any] = dict(counts)
+        self.usage = replace(self.usage, **known)
 
 
 def _at(value: Any, path: str) -> Frame:

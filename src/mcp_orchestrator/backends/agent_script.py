@@ -5,6 +5,7 @@ The format is described in `docs/reference/agent-script.md`; `STEPS` is all that
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,10 +43,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What an agent plays: the steps of each turn. Turns after the last one play the last one again."""
+    """What an agent plays: the steps of each turn. Turns after the last one play the last one again.
+
+    `resumed`, where there is one, is played instead when a session is taken up again.
+    """
 
     turns: tuple[tuple[Step, ...], ...]
     model: str | None = None
+    resumed: tuple[Step, ...] | None = None
 
     def turn(self, number: int) -> tuple[Step, ...]:
         """The steps of a turn; the first one is number 1."""
@@ -115,6 +120,12 @@ class _Shape:
 _TEXT: Final = _Shape("a text", _text)
 _NOTHING: Final = _Shape("true", lambda value: value is True)
 
+_PERMISSION: Final = _Shape(
+    "", fields={"what": _text, "details": _text, "options": _options}, needed=("what", "details", "options")
+)
+_FORM: Final = _Shape("", fields={"message": _text, "schema": _object}, needed=("message", "schema"))
+_URL: Final = _Shape("", fields={"message": _text, "url": _text}, needed=("message", "url"))
+
 STEPS: Final[Mapping[str, _Shape]] = {
     "say": _TEXT,
     "think": _TEXT,
@@ -148,7 +159,11 @@ STEPS: Final[Mapping[str, _Shape]] = {
     "call": _Shape("{tool, arguments?}", fields={"tool": _text, "arguments": _object}, needed=("tool",)),
     "ask": _Shape(
         "one of permission: {what, details, options}, form: {message, schema}, url: {message, url}",
-        fields={"permission": lambda v: _PERMISSION.fits(v), "form": lambda v: _FORM.fits(v), "url": lambda v: _URL.fits(v)},
+        fields={
+            "permission": _PERMISSION.fits,
+            "form": _FORM.fits,
+            "url": _URL.fits,
+        },
     ),
     "end": _Shape(
         "{status?, text?, structured?, trouble?, message?, retryable?}",
@@ -165,12 +180,6 @@ STEPS: Final[Mapping[str, _Shape]] = {
     "hang": _NOTHING,
 }
 """Every step by its word, with what it takes."""
-
-_PERMISSION: Final = _Shape(
-    "", fields={"what": _text, "details": _text, "options": _options}, needed=("what", "details", "options")
-)
-_FORM: Final = _Shape("", fields={"message": _text, "schema": _object}, needed=("message", "schema"))
-_URL: Final = _Shape("", fields={"message": _text, "url": _text}, needed=("message", "url"))
 
 _LAST: Final = frozenset({"end", "crash", "hang"})
 
@@ -210,20 +219,24 @@ class _Reader:
         if isinstance(root, Listing):
             return Script((self._steps(root),))
         if not isinstance(root, Table):
-            raise self._wrong(Place(1, 1), "a script is a list of steps, or {turns: [STEPS, ...], model?}")
-        self._only(root, ("turns", "model"))
-        turns, model = root.get("turns"), root.get("model")
+            raise self._wrong(Place(1, 1), "a script is a list of steps, or {turns: [STEPS, ...], resumed?, model?}")
+        self._only(root, ("turns", "resumed", "model"))
+        turns, resumed, model = (root.get(key) for key in ("turns", "resumed", "model"))
         if not isinstance(turns, Listing) or not turns.items:
             raise self._wrong(root.start, "turns must be a list with the steps of each turn")
         if model is not None and not (isinstance(model, Scalar) and isinstance(model.value, str)):
             raise self._wrong(model.start, "model must be a text")
-        return Script(tuple(self._steps(turn) for turn in turns.items), str(model.value) if model is not None else None)
+        return Script(
+            tuple(self._steps(turn) for turn in turns.items),
+            str(model.value) if model is not None else None,
+            self._steps(resumed) if resumed is not None else None,
+        )
 
     def _steps(self, node: Node) -> tuple[Step, ...]:
         if not isinstance(node, Listing):
             raise self._wrong(node.start, 'steps are a list: put "- " before each of them')
         steps = tuple(self._step(item) for item in node.items)
-        for step, following in zip(steps, steps[1:], strict=False):
+        for step, following in itertools.pairwise(steps):
             if step.kind in _LAST:
                 raise self._wrong(Place(following.line, 1), f"nothing can follow {step.kind} in line {step.line}")
         return steps
@@ -235,7 +248,9 @@ class _Reader:
             raise self._wrong(node.start, f"a step is one of {', '.join(STEPS)} with its value")
         words = [key for key in node.entries if key != "then"]
         if len(words) != 1 or words[0] not in STEPS:
-            raise self._wrong(node.start, f"a step is one of {', '.join(STEPS)} with its value; this has {_named(words)}")
+            raise self._wrong(
+                node.start, f"a step is one of {', '.join(STEPS)} with its value; this has {_named(words)}"
+            )
         kind = words[0]
         entry = node.entries[kind]
         value = plain(entry.value)

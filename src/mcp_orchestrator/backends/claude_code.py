@@ -145,6 +145,9 @@ class ClaudeSession:
             if "is not on the PATH" in error.message:
                 raise BackendError(error.kind, f"{error.message}; {_INSTALL}") from error
             raise
+        if self._closed:  # while it was being started anew
+            await self._link.process.stop()
+            raise BackendError(FailureKind.CANCELLED, f"agent {self._spec.name}: its session was closed")
         request: dict[str, Any] = {"subtype": "initialize"}
         if self._limits.schema is not None:
             request["jsonSchema"] = json.loads(self._limits.schema)

@@ -59,6 +59,8 @@ class Reading:
     def read(self, method: str, params: Frame) -> Iterator[AgentEvent]:
         """The events that one notification tells, in order."""
         match method:
+            case "turn/started" if self.turn is None and params.get("threadId") == self._thread:
+                self.turn = words_of(record(params.get("turn")).get("id")) or None
             case "item/agentMessage/delta" if self._own(params):
                 yield Text(words_of(params.get("delta")), words_of(params.get("itemId")), final=False)
             case "item/started":
@@ -93,7 +95,7 @@ class Reading:
 
     def _own(self, params: Frame) -> bool:
         """Whether it is about this turn: a resumed thread first tells of its last one, subagents have their own."""
-        return params.get("threadId") == self._thread and (self.turn is None or params.get("turnId") == self.turn)
+        return self.turn is not None and (params.get("threadId"), params.get("turnId")) == (self._thread, self.turn)
 
     def _parent(self, params: Frame) -> str | None:
         thread = words_of(params.get("threadId"))

@@ -17,7 +17,7 @@ from mcp_orchestrator.model.snapshot import Snapshot
 from mcp_orchestrator.storage.connecting import open_reader
 from mcp_orchestrator.storage.offers import decode_offers, offer_rows
 from mcp_orchestrator.storage.trouble import StorageError
-from mcp_orchestrator.wiring import local_principal
+from mcp_orchestrator.runtime.callers import local_principal
 
 
 class Memory:

@@ -131,7 +131,11 @@ def cancel(config: Path | None, run: str) -> None:
 
 
 def _over(events: Sequence[StoredEvent]) -> bool:
-    return events[-1].kind in {EventKind.RUN_ENDED, EventKind.CALL_REFUSED}
+    """Whether nothing more will come; a delegation goes on beyond the call that began it."""
+    kinds = {event.kind for event in events}
+    if EventKind.DELEGATION_ACCEPTED in kinds:
+        return EventKind.DELEGATION_ENDED in kinds
+    return bool(kinds & {EventKind.RUN_ENDED, EventKind.CALL_REFUSED})
 
 
 def _open_questions(configuration: Configuration, run: str) -> list[dict[str, Any]]:

@@ -83,6 +83,8 @@ class Service:
         await self._open_control(app)
         where = f"{url}/{self._profile}" if self._profile else url
         self._tell("listening", f"Serving MCP at {where}", Style.GOOD, url=where, pid=os.getpid())
+        if app.a2a_url is not None:
+            self._tell("listening_a2a", f"Serving A2A at {app.a2a_url}", Style.GOOD, url=app.a2a_url)
         profiles = list(self._configuration.snapshot.profiles)
         if profiles and not self._profile:
             shown = safe_line(", ".join(f"{url}/{name}" for name in profiles))
@@ -93,8 +95,10 @@ class Service:
             self._tell("ready", "", backends=lines, next=steps)
             return
         rows = [[line["name"], line["state"], _tools(line), str(line.get("last_error") or "")] for line in lines]
-        shown = table(["BACKEND", "STATE", "TOOLS", "LAST ERROR"], rows, None) if rows else "There are no backends."
-        self._out.note(f"\n{shown}\n")
+        agents = safe_line(", ".join(self._configuration.snapshot.agents))
+        parts = [table(["BACKEND", "STATE", "TOOLS", "LAST ERROR"], rows, None)] if rows else []
+        parts += [f"Agents: {agents} (backends list looks at them)"] if agents else []
+        self._out.note("\n" + ("\n\n".join(parts) or "There are no backends.") + "\n")
         self._out.note("\n".join(guidance.as_lines(steps)))
 
     async def _open_control(self, app: Application) -> None:

@@ -49,6 +49,8 @@ class Code(enum.StrEnum):
     PATTERN_WITHOUT_MATCH = "C052"
     OPEN_TO_THE_NETWORK = "C053"
     BAD_STORAGE = "C054"
+    OPEN_WITHOUT_SIGN_IN = "C055"
+    UNKNOWN_GROUP = "C056"
     LACKING_KEY = "C060"
     KEY_OF_ANOTHER_KIND = "C061"
     AGENT_UNREACHABLE = "C062"
@@ -180,6 +182,16 @@ _EXPLAINED = {
         "List the host names that clients use under `listeners.http.allowedHosts`.",
     ),
     Code.BAD_STORAGE: Explained("unusable storage address", "Write `sqlite:///PATH`; four slashes for an absolute path."),
+    Code.OPEN_WITHOUT_SIGN_IN: Explained(
+        "open to the network without sign-in",
+        "Whoever reaches an address other than loopback could call every tool. Let callers sign in with "
+        "`identity: {required: true}` and a token each (`mcp-orchestrator tokens create NAME`), or listen on 127.0.0.1.",
+    ),
+    Code.UNKNOWN_GROUP: Explained(
+        "a group that the configuration does not have",
+        "It can only be a group that tokens are made with (`tokens create NAME --group GROUP`). If that is meant, the "
+        "warning can be left alone.",
+    ),
     Code.LACKING_KEY: Explained(
         "a key is missing", "An agent says what it is: by `kind`, or by an entry of the ACP registry, which implies `acp`."
     ),

@@ -34,6 +34,7 @@ class Changes:
     agents_removed: tuple[str, ...] = ()
     agents_changed: tuple[str, ...] = ()
     delegation_changed: bool = False
+    identity_changed: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -41,7 +42,8 @@ class Changes:
         names = self.added or self.removed or self.changed
         parts = (self.listeners_changed, self.profiles_changed, self.storage_changed, self.observe_changed)
         agents = self.agents_added or self.agents_removed or self.agents_changed
-        return not names and not agents and not any(parts) and not self.limits_changed and not self.delegation_changed
+        others = (self.limits_changed, self.delegation_changed, self.identity_changed)
+        return not names and not agents and not any(parts) and not any(others)
 
 
 def compare(old: Snapshot, new: Snapshot) -> Changes:
@@ -65,6 +67,7 @@ def compare(old: Snapshot, new: Snapshot) -> Changes:
         agents_removed=tuple(sorted(had.keys() - has.keys())),
         agents_changed=tuple(name for name in sorted(had.keys() & has.keys()) if had[name] != has[name]),
         delegation_changed=old.delegation != new.delegation or tuple(had) != tuple(has),
+        identity_changed=old.identity != new.identity,
     )
 
 

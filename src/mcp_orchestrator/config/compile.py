@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from mcp_orchestrator.config.codes import Code
 from mcp_orchestrator.config.diagnose import Notes, closest
 from mcp_orchestrator.config.document import Listing, Node, Place, Scalar, Table, is_empty, locate
 from mcp_orchestrator.config.files import Source, data_directory, expand
+from mcp_orchestrator.config.identities import check_open, is_loopback, read_identity
 from mcp_orchestrator.config.masking import shown
 from mcp_orchestrator.config.references import References
 from mcp_orchestrator.config.sections import (
@@ -68,6 +68,7 @@ def compile_snapshot(source: Source, root: Table, checked: Checked, references: 
         agents=agents,
         delegation=compiler.delegation(),
         a2a=compiler.a2a(),
+        identity=read_identity(root, checked.get("identity", {}), references.notes),
     )
 
 
@@ -141,10 +142,15 @@ class _Compiler:
             message = f"pattern {shown(item.text)} of profile {profile} fits no server"
             self.notes.warn(Code.PATTERN_WITHOUT_MATCH, message, item.start, fix)
 
+    @property
+    def _sign_in(self) -> bool:
+        return bool(self.checked.get("identity", {}).get("required", False))
+
     def http(self) -> HttpSpec:
         values = self.checked.get("listeners", {}).get("http", {})
         spec = HttpSpec(**_snake(values))
-        if not _is_loopback(spec.host) and not spec.allowed_hosts:
+        check_open(self.root, "http", spec.host, self._sign_in, self.notes)
+        if not is_loopback(spec.host) and not spec.allowed_hosts:
             message = f"listeners.http.host {shown(spec.host)} is open to the network, but allowedHosts is missing"
             fix = "listen on 127.0.0.1, or add allowedHosts: [NAME] with the name that clients use"
             self.notes.error(Code.OPEN_TO_THE_NETWORK, message, self._place("listeners", "http", "host"), fix)
@@ -156,7 +162,8 @@ class _Compiler:
             return None
         values = self.checked["listeners"]["a2a"]
         spec = A2aSpec(**_snake(values))
-        if not _is_loopback(spec.host) and not spec.allowed_hosts and spec.public_url is None:
+        check_open(self.root, "a2a", spec.host, self._sign_in, self.notes)
+        if not is_loopback(spec.host) and not spec.allowed_hosts and spec.public_url is None:
             message = f"listeners.a2a.host {shown(spec.host)} is open to the network, but no host is allowed"
             fix = "listen on 127.0.0.1, or add publicUrl or allowedHosts with the name that clients use"
             self.notes.error(Code.OPEN_TO_THE_NETWORK, message, self._place("listeners", "a2a", "host"), fix)
@@ -243,12 +250,3 @@ def _may_match(pattern: str, names: Sequence[str]) -> bool:
         return False
     fixed = _WILD.split(head)[0]
     return any(fnmatch.fnmatchcase(name, head) or f"{name}.".startswith(fixed) for name in names) or not names
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from mcp_orchestrator.config.agent_sections import A2A, AGENT, AGENT_NAME, AGENT_NAME_FORM, DELEGATION
 from mcp_orchestrator.config.forms import ALLOWED_HOST, HOST, VARIABLE
+from mcp_orchestrator.config.identity_sections import IDENTITY
 from mcp_orchestrator.config.shape import (
     Choice,
     Duration,
@@ -216,11 +217,7 @@ ROOT = Record(
             None,
             {"reader": {"include": ["files.read_*"]}},
         ),
-        Field(
-            "identity",
-            Record((_later("required", "flag", "Only callers who say who they are may call.", restricts=True),)),
-            "Who callers are.",
-        ),
+        Field("identity", IDENTITY, "Who callers are."),
         Field(
             "questions",
             Record(

@@ -123,7 +123,7 @@ class Catalog:
         ) | {backend for owners in self._claims.values() if len(owners) > 1 for backend in owners}
         self._aliases = {kind: _originals(self._by_kind[kind]) for kind in (OfferKind.TOOL, OfferKind.PROMPT)}
         self._patterns: list[tuple[int, re.Pattern[str], Offer]] | None = None
-        self.pages: dict[tuple[OfferKind, str | None, bool], bytes] = {}
+        self.pages: dict[tuple[OfferKind, str | None, bool, tuple[str, ...] | None, str], bytes] = {}
 
     @property
     def only(self) -> str | None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from mcp_orchestrator.core.catalog import Catalog, PreparedTool, shows
+from mcp_orchestrator.core.scopes import MISSING_SCOPE, missing
 from mcp_orchestrator.core.wire.headers import param_headers
 from mcp_orchestrator.model.call import Call, CallKind, Era
 from mcp_orchestrator.model.catalog import Offer, OfferKind
-from mcp_orchestrator.model.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND
+from mcp_orchestrator.model.errors import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND
 from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Plan, Reason, Target
 
@@ -57,6 +58,9 @@ def plan(call: Call, catalog: Catalog, rules: Rules, owner: Owner = lambda _uri:
     if not isinstance(found, _Found):
         outcome, reason = found
         return Plan(None, outcome, (identity, reason))
+    lacking = _lacking(call, found)
+    if lacking is not None:
+        return Plan(None, lacking, (identity, Reason("identity", lacking.message)))
     reasons = [identity, found.reason]
     refusal, headers = _checked(call, found, rules, reasons)
     if refusal is not None:
@@ -81,6 +85,18 @@ def task_plan(call: Call, backend: str, task: str, rules: Rules) -> Plan:
         _NO_BUDGET,
     )
     return Plan(Target(backend, task, None, limit), None, reasons)
+
+
+def _lacking(call: Call, found: _Found) -> Failed | None:
+    """The refusal of a call that the caller's token is not good for."""
+    scopes = call.principal.scopes
+    if scopes is None:
+        return None
+    scope = missing(scopes, call.kind, found.backend, found.name, call.params)
+    if not scope:
+        return None
+    text = f"insufficient scope: the token of {call.principal.id} is not good for this; it lacks the scope '{scope}'"
+    return Failed(FailureKind.REFUSED, INVALID_REQUEST, text, {MISSING_SCOPE: scope}, retryable=True)
 
 
 def _checked(

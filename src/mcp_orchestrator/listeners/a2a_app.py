@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -16,7 +16,7 @@ from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
 from a2a.types.a2a_pb2 import AgentCard
 from a2a.utils.error_handlers import build_rest_error_payload
 from a2a.utils.errors import A2AError, ContentTypeNotSupportedError, InvalidRequestError
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from starlette.routing import Mount, Router
 
 from mcp_orchestrator.agent_api import DelegationDoor
@@ -77,16 +77,17 @@ class A2aApp:
         elif below == "/healthz" and agent is None:
             await send_json(send, 200, b'{"status":"ok"}')
         elif method == "POST":
-            await self._post(scope, agent, below, headers, receive, send)
+            await self._post(scope, (agent, below), headers, receive, send)
         else:
-            await self._pass_on(scope, agent, below, receive, send)
+            await self._pass_on(scope, (agent, below), receive, send)
 
     async def _card(self, send: Send, agent: str | None, below: str, headers: HeaderMap, method: str) -> None:
-        """A card; both paths hold the same one, which also has what clients of 0.3 read."""
+        """A card. The older path also has the fields of 0.3, which the schema of 1.0 does not allow beside its own."""
         specs = self._door.agents
         found = next((spec for spec in specs if spec.name == agent), None)
         made = agent_card(self.base, found) if found is not None else router_card(self.base, specs)
-        card = agent_card_to_dict(ParseDict(made, AgentCard()))
+        parsed = ParseDict(made, AgentCard())
+        card = MessageToDict(parsed) if below == CARD_PATHS[0] else agent_card_to_dict(parsed)
         wanted = headers.get(b"if-none-match", b"").decode("latin-1")
         status, body, more = self._shelf.serve(f"{agent}{below}", card, wanted, time.time())
         if status == 200:  # noqa: PLR2004 - the card itself, or that it is the same
@@ -95,9 +96,10 @@ class A2aApp:
             await send_empty(send, status, more)
 
     async def _post(
-        self, scope: Message, agent: str | None, below: str, headers: HeaderMap, receive: Receive, send: Send
+        self, scope: Message, place: tuple[str | None, str], headers: HeaderMap, receive: Receive, send: Send
     ) -> None:
         """A request with a body, which is read and bounded before anybody looks into it."""
+        agent, below = place
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         length = headers.get(b"content-length", b"")
         if length.isdigit() and (len(length) > len(str(self._limit)) or int(length) > self._limit):
@@ -117,13 +119,14 @@ class A2aApp:
         elif _too_deep(body):
             await _fault(send, below, 400, InvalidRequestError(f"the JSON is nested deeper than {_DEPTH}"))
         else:
-            await self._pass_on(scope, agent, below, _again(body, receive), send)
+            await self._pass_on(scope, (agent, below), _again(body, receive), send)
 
     def _too_large(self) -> Rejection:
         return Rejection(413, f"the body is larger than {self._limit} bytes (listeners.a2a.maxBodyBytes)", _CLOSE)
 
-    async def _pass_on(self, scope: Message, agent: str | None, below: str, receive: Receive, send: Send) -> None:
+    async def _pass_on(self, scope: Message, place: tuple[str | None, str], receive: Receive, send: Send) -> None:
         """Have the SDK's routes answer."""
+        agent, below = place
         router = self._routers.get(agent)
         if router is None:
             router = self._routers[agent] = self._router(agent)
@@ -136,7 +139,15 @@ class A2aApp:
             for route in create_rest_routes(handler, enable_v0_3_compat=True)
             if not isinstance(route, Mount)  # tenants: any first word of a path would be one
         ]
-        return Router([*create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True), *rest], redirect_slashes=False)
+        routes = [*create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True), *rest]
+        return Router(routes, redirect_slashes=False, default=_nothing)
+
+
+async def _nothing(scope: Message, receive: Receive, send: Send) -> None:
+    """There is nothing at this path."""
+    del receive
+    text = f"there is nothing at this path; the agent's card is at {CARD_PATHS[0]}"
+    await _refuse(send, scope["path"], Rejection(404, text))
 
 
 def _split(path: str) -> tuple[str | None, str]:
@@ -214,7 +225,9 @@ async def _fault(send: Send, below: str, status: int, error: A2AError) -> None:
 
 async def _refuse(send: Send, below: str, rejection: Rejection) -> None:
     """A refusal of HTTP itself; its body has the form that clients of either binding show."""
-    payload = {"error": {"code": rejection.status, "message": rejection.text, "status": "INVALID_ARGUMENT"}}
+    payload: dict[str, Any] = {
+        "error": {"code": rejection.status, "message": rejection.text, "status": "INVALID_ARGUMENT"}
+    }
     if below == "/":
         payload = {"jsonrpc": "2.0", "id": None, "error": {"code": rejection.code, "message": rejection.text}}
     await send_json(send, rejection.status, msgspec.json.encode(payload), rejection.headers)

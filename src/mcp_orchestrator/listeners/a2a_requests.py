@@ -38,6 +38,7 @@ from a2a.utils.errors import (
     ExtendedAgentCardNotConfiguredError,
     InternalError,
     InvalidParamsError,
+    InvalidRequestError,
     PushNotificationNotSupportedError,
     TaskNotCancelableError,
     TaskNotFoundError,
@@ -47,10 +48,14 @@ from a2a.utils.task import apply_history_length, validate_history_length, valida
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from mcp_orchestrator.agent_api import DelegationDoor, Glimpse
+from mcp_orchestrator.core.scopes import DELEGATE, RUNS, allows
 from mcp_orchestrator.listeners.a2a_feeds import Ear, Feeds, changes_of
 from mcp_orchestrator.listeners.a2a_messages import UnreadableError, prompt_of, reply_of, wishes_of
 from mcp_orchestrator.listeners.a2a_tasks import OVER, WAITING, context_of, is_over, state_of, task_of
 from mcp_orchestrator.model.call import Principal
+
+PRINCIPAL: Final = "principal"
+"""Where the context of a call names who makes it."""
 
 MOST_LISTED: Final = 1000
 MOST_REMEMBERED: Final = 2000
@@ -91,6 +96,7 @@ class A2aRequests(RequestHandler):
     def __init__(
         self, door: DelegationDoor, who: Principal, feeds: Feeds, histories: Histories, agent: str | None = None
     ) -> None:
+        """`who` asks where the context of a call names nobody."""
         self._door = door
         self._who = who
         self._feeds = feeds
@@ -102,12 +108,12 @@ class A2aRequests(RequestHandler):
     @validate_request_params
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Task | Message:
         """Begin a task, or answer in one; returns when it is over or waits, or at once if that was asked for."""
-        del context
+        who = self._caller(context)
         validate_history_length(params.configuration)
-        seen = await self._receive(params)
+        seen = await self._receive(params, who)
         if not params.configuration.return_immediately:
-            seen = await self._settled(seen)
-        return apply_history_length(await self._task(seen), params.configuration)
+            seen = await self._settled(seen, who)
+        return apply_history_length(await self._task(seen, who), params.configuration)
 
     def on_message_send_stream(
         self, params: SendMessageRequest, context: ServerCallContext
@@ -118,12 +124,12 @@ class A2aRequests(RequestHandler):
 
     @validate_request_params
     async def _sent(self, params: SendMessageRequest, context: ServerCallContext) -> AsyncGenerator[Event, None]:
-        del context
+        who = self._caller(context)
         validate_history_length(params.configuration)
-        seen = await self._receive(params)
-        ear = await self._join(seen.kept.id)
+        seen = await self._receive(params, who)
+        ear = await self._join(seen.kept.id, who)
         try:
-            yield apply_history_length(await self._task(ear.seen), params.configuration)
+            yield apply_history_length(await self._task(ear.seen, who), params.configuration)
             if state_of(ear.seen) in OVER | WAITING:
                 return
             while (event := await ear.next()) is not None:
@@ -143,25 +149,38 @@ class A2aRequests(RequestHandler):
             raise InvalidParamsError("the message has no content: say what is to be done in a text part")
         return text
 
-    async def _receive(self, params: SendMessageRequest) -> Glimpse:
+    def _caller(self, context: ServerCallContext) -> Principal:
+        """Who asks about tasks of theirs."""
+        who: Principal = context.state.get(PRINCIPAL, self._who)
+        self._need(who, RUNS)
+        return who
+
+    @staticmethod
+    def _need(who: Principal, scope: str) -> None:
+        """Refuse what a token is not good for. A first message needs both scopes: its answer is a look at the run."""
+        if who.scopes is not None and not allows(who.scopes, scope, ""):
+            raise InvalidRequestError(f"insufficient scope: the token of {who.id} lacks the scope '{scope}'")
+
+    async def _receive(self, params: SendMessageRequest, who: Principal) -> Glimpse:
         """Take a message: the first of a task, or an answer."""
         message: dict[str, Any] = MessageToDict(params.message)
         if params.configuration.HasField("task_push_notification_config"):
             raise PushNotificationNotSupportedError
         if message.get("taskId"):
-            seen = await self._answer(message)
+            seen = await self._answer(message, who)
         else:
-            seen = await self._begin(message, MessageToDict(params.metadata))
+            seen = await self._begin(message, MessageToDict(params.metadata), who)
         self._histories.add(seen, message)
         return seen
 
-    async def _begin(self, message: dict[str, Any], metadata: Mapping[str, Any]) -> Glimpse:
+    async def _begin(self, message: dict[str, Any], metadata: Mapping[str, Any], who: Principal) -> Glimpse:
+        self._need(who, DELEGATE)
         task = self.prompt(message)
         try:
             wishes = wishes_of(metadata, message.get("metadata"))
             return await self._door.begin(
                 task,
-                self._who,
+                who,
                 agent=self._agent or wishes.agent,
                 labels=wishes.labels,
                 mode=wishes.mode,
@@ -174,8 +193,8 @@ class A2aRequests(RequestHandler):
         except OSError as error:
             raise InternalError(f"the task could not be recorded, and nothing was begun: {error}") from error
 
-    async def _answer(self, message: dict[str, Any]) -> Glimpse:
-        seen = await self._look(message["taskId"])
+    async def _answer(self, message: dict[str, Any], who: Principal) -> Glimpse:
+        seen = await self._look(message["taskId"], who)
         if message.get("contextId") not in (None, context_of(seen)):
             raise InvalidParamsError(f"task {seen.kept.id} is not of context {message['contextId']}")
         if is_over(seen):
@@ -187,19 +206,19 @@ class A2aRequests(RequestHandler):
         try:
             reply = reply_of(message, seen.questions)
             self._door.answer(
-                seen.kept.id, self._who, reply.key, reply.action, option=reply.option, content=reply.content
+                seen.kept.id, who, reply.key, reply.action, option=reply.option, content=reply.content
             )
         except LookupError as error:
             raise InvalidParamsError(_said(error)) from error
         except ValueError as error:
             raise InvalidParamsError(str(error)) from error
-        return await self._look(seen.kept.id)
+        return await self._look(seen.kept.id, who)
 
-    async def _settled(self, seen: Glimpse) -> Glimpse:
+    async def _settled(self, seen: Glimpse, who: Principal) -> Glimpse:
         """The task once it is over or waits."""
         while state_of(seen) not in OVER | WAITING:
             await seen.changed.wait()
-            seen = await self._look(seen.kept.id)
+            seen = await self._look(seen.kept.id, who)
         return seen
 
     # -- tasks ----------------------------------------------------------------------------------------------------
@@ -207,14 +226,14 @@ class A2aRequests(RequestHandler):
     @validate_request_params
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task | None:
         """A task as it stands."""
-        del context
+        who = self._caller(context)
         validate_history_length(params)
-        return apply_history_length(await self._task(await self._look(params.id)), params)
+        return apply_history_length(await self._task(await self._look(params.id, who), who), params)
 
     @validate_request_params
     async def on_list_tasks(self, params: ListTasksRequest, context: ServerCallContext) -> ListTasksResponse:
         """The newest tasks first (by their last change), a page at a time."""
-        del context
+        who = self._caller(context)
         validate_history_length(params)
         if params.HasField("page_size"):
             validate_page_size(params.page_size)
@@ -222,7 +241,7 @@ class A2aRequests(RequestHandler):
         after = params.status_timestamp_after.ToMilliseconds() if params.HasField("status_timestamp_after") else None
         found = [
             seen
-            for seen in await self._door.recent(self._who, MOST_LISTED)
+            for seen in await self._door.recent(who, MOST_LISTED)
             if self._ours(seen)
             and params.context_id in ("", context_of(seen))
             and params.status in (TaskState.TASK_STATE_UNSPECIFIED, TaskState.Value(state_of(seen)))
@@ -231,7 +250,8 @@ class A2aRequests(RequestHandler):
         found.sort(key=lambda seen: (seen.kept.updated, seen.kept.id), reverse=True)
         start = _start(found, params.page_token)
         page = found[start : start + size]
-        tasks = [apply_history_length(await self._task(seen, whole=params.include_artifacts), params) for seen in page]
+        whole = params.include_artifacts
+        tasks = [apply_history_length(await self._task(seen, who, whole=whole), params) for seen in page]
         more = start + size < len(found)
         token = page[-1].kept.id if more and page else ""
         return ListTasksResponse(tasks=tasks, next_page_token=token, page_size=size, total_size=len(found))
@@ -239,15 +259,15 @@ class A2aRequests(RequestHandler):
     @validate_request_params
     async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task | None:
         """Stop a task; returns once it is over."""
-        del context
-        seen = await self._look(params.id)
+        who = self._caller(context)
+        seen = await self._look(params.id, who)
         if is_over(seen):
             raise TaskNotCancelableError(f"task {params.id} is over already")
         try:
-            seen = await self._door.cancel(params.id, self._who, "cancelled by an A2A client")
+            seen = await self._door.cancel(params.id, who, "cancelled by an A2A client")
         except LookupError as error:
             raise TaskNotFoundError(_said(error)) from error
-        return await self._task(seen)
+        return await self._task(seen, who)
 
     def on_subscribe_to_task(
         self, params: SubscribeToTaskRequest, context: ServerCallContext
@@ -260,26 +280,26 @@ class A2aRequests(RequestHandler):
     async def _subscribed(
         self, params: SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event, None]:
-        del context
-        if is_over(await self._look(params.id)):
+        who = self._caller(context)
+        if is_over(await self._look(params.id, who)):
             raise UnsupportedOperationError(f"task {params.id} is over; GetTask tells how it ended")
-        ear = await self._join(params.id)
+        ear = await self._join(params.id, who)
         try:
-            yield await self._task(ear.seen)
+            yield await self._task(ear.seen, who)
             while (event := await ear.next()) is not None:
                 yield _event(event)
         finally:
             ear.close()
 
-    async def _join(self, run: str) -> Ear:
+    async def _join(self, run: str, who: Principal) -> Ear:
         try:
-            return await self._feeds.join(run, self._who)
+            return await self._feeds.join(run, who)
         except LookupError as error:
             raise TaskNotFoundError(_said(error)) from error
 
-    async def _look(self, run: str) -> Glimpse:
+    async def _look(self, run: str, who: Principal) -> Glimpse:
         try:
-            seen = await self._door.look(run, self._who)
+            seen = await self._door.look(run, who)
         except LookupError as error:
             raise TaskNotFoundError(f"there is no task {run[:100]}") from error
         if not self._ours(seen):
@@ -289,8 +309,8 @@ class A2aRequests(RequestHandler):
     def _ours(self, seen: Glimpse) -> bool:
         return self._agent is None or seen.kept.agent == self._agent
 
-    async def _task(self, seen: Glimpse, *, whole: bool = True) -> Task:
-        changes = await changes_of(self._door, seen, self._who) if whole else None
+    async def _task(self, seen: Glimpse, who: Principal, *, whole: bool = True) -> Task:
+        changes = await changes_of(self._door, seen, who) if whole else None
         made = task_of(seen, self._histories.of(seen), changes)
         if not whole:
             del made["artifacts"]

@@ -98,8 +98,8 @@ def artifacts_of(seen: Glimpse, changes: Changes | None) -> list[dict[str, Any]]
     if ended.text:
         made.append({"artifactId": "answer", "name": "answer", "parts": [{"text": ended.text}]})
     if ended.structured is not None:
-        part = {"data": ended.structured, "mediaType": "application/json"}
-        made.append({"artifactId": "structured", "name": "structured", "parts": [part]})
+        data = {"data": ended.structured, "mediaType": "application/json"}
+        made.append({"artifactId": "structured", "name": "structured", "parts": [data]})
     files = [part for tool in seen.tools if (part := _file(tool)) is not None]
     if files:
         made.append({"artifactId": "files", "name": "files", "parts": files})
@@ -176,11 +176,12 @@ def _question_message(seen: Glimpse, key: str, question: Question) -> dict[str, 
         options = options_of(question)
         if options:
             block["options"] = [{"id": ident, "name": name} for ident, name in options.items()]
-            text += f"\nAnswer with one of: {', '.join(f'option:{ident}' for ident in options)}"
+            choices = f"Answer with one of: {', '.join(f'option:{ident}' for ident in options)}"
+            text = text if choices in text else f"{text}\n{choices}"  # another gateway may have said so
     url = params.get("url")
     if isinstance(url, str):
         block["url"] = url
-        text += f"\n{url}"
+        text = text if url in text else f"{text}\n{url}"
     return _message(seen, f"{seen.kept.id}-{key}", text, {QUESTION: block})
 
 
@@ -217,7 +218,9 @@ def _file(tool: ToolUse) -> dict[str, Any] | None:
     if tool.name != "artifact" or not isinstance(tool.output, Mapping):
         return None
     output = tool.output
-    content = {"url": output["url"]} if output.get("url") else {"raw": output["raw"]} if output.get("raw") else None
+    content: dict[str, Any] | None = (
+        {"url": output["url"]} if output.get("url") else {"raw": output["raw"]} if output.get("raw") else None
+    )
     if content is None:
         return None
     named = {"filename": output.get("name"), "mediaType": output.get("type")}

@@ -8,9 +8,11 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from mcp_orchestrator.listeners.http_guard import HeaderMap
+from mcp_orchestrator.listeners import admission
+from mcp_orchestrator.listeners.http_guard import Exchange, Rejection
 from mcp_orchestrator.listeners.stdio import StdioListener
-from mcp_orchestrator.plugin_api import GatewayDoor, Listener
+from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.plugin_api import GatewayDoor, Listener, View
 from mcp_orchestrator.runtime.attachments import Admitted
 
 Admit = Callable[[str], Admitted | None]
@@ -20,18 +22,20 @@ FIRST_LINE_SECONDS: Final = 5.0
 LONGEST_TOKEN: Final = 200
 _BACKLOG: Final = 64
 _BEARER: Final = "bearer "
+_STRANGER: Final = Rejection(
+    401, "this endpoint is for agents that work for a run, with the run's token", ((b"www-authenticate", b"Bearer"),)
+)
 
 
-def admitter(admit: Admit) -> Callable[[HeaderMap], Admitted | None]:
-    """Whom the headers of a request stand for (RFC 6750 section 2.1)."""
+def admitter(admit: Admit) -> admission.Admit:
+    """Lets in agents with the token of their run (RFC 6750 section 2.1), by the profile of the run whatever the path."""
 
-    def of_headers(headers: HeaderMap) -> Admitted | None:
-        value = headers.get(b"authorization", b"").decode("latin-1")
-        if value[: len(_BEARER)].lower() != _BEARER:
-            return None
-        return admit(value[len(_BEARER) :].strip())
+    def of_request(era: Era, _profile: str | None, exchange: Exchange) -> View | Rejection:
+        value = exchange.headers.get(b"authorization", b"").decode("latin-1")
+        admitted = admit(value[len(_BEARER) :].strip()) if value[: len(_BEARER)].lower() == _BEARER else None
+        return _STRANGER if admitted is None else View(era, admitted.profile, admitted.principal)
 
-    return of_headers
+    return of_request
 
 
 class AttachedSocket(Listener):

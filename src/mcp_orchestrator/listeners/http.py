@@ -13,11 +13,11 @@ from uvicorn.server import ServerState
 
 from mcp_orchestrator.core.wire.headers import PROTOCOL_VERSION_HEADER
 from mcp_orchestrator.core.wire.versions import LEGACY_VERSIONS
+from mcp_orchestrator.listeners.admission import Admit, anybody, in_query
 from mcp_orchestrator.listeners.event_stream import Message, Receive, Send, until_gone
 from mcp_orchestrator.listeners.http_guard import (
     Exchange,
     Guard,
-    HeaderMap,
     Rejection,
     preflight_headers,
     send_empty,
@@ -29,19 +29,15 @@ from mcp_orchestrator.listeners.http_legacy import LegacyHttp
 from mcp_orchestrator.listeners.http_modern import ModernHttp
 from mcp_orchestrator.listeners.http_protocol import protocols
 from mcp_orchestrator.listeners.sessions import QUESTION_SECONDS, Sessions
-from mcp_orchestrator.model.call import ANONYMOUS, Era
+from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.snapshot import HttpSpec
-from mcp_orchestrator.plugin_api import GatewayDoor, Listener, View
-from mcp_orchestrator.runtime.attachments import Admitted
+from mcp_orchestrator.plugin_api import GatewayDoor, Listener
 
 _VERSION: Final = PROTOCOL_VERSION_HEADER.encode()
 _LEGACY: Final = frozenset(version.encode() for version in LEGACY_VERSIONS)
 _BUSY: Final = Rejection(
     503, "the gateway is stopping", ((b"connection", b"close"), (b"retry-after", b"5")), INTERNAL_ERROR
-)
-_STRANGER: Final = Rejection(
-    401, "this endpoint is for agents that work for a run, with the run's token", ((b"www-authenticate", b"Bearer"),)
 )
 _LEAVING_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.02
@@ -50,9 +46,6 @@ _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048
 
 _log: Final = logging.getLogger(__name__)
-
-Admit = Callable[[HeaderMap], Admitted | None]
-"""Whom the headers of a request stand for; None for a stranger."""
 
 
 class HttpApp:
@@ -66,12 +59,11 @@ class HttpApp:
         question_expiry: float,
         admit: Admit | None = None,
     ) -> None:
-        self._admit = admit
+        self._admit = admit or anybody()
         self._gateway = gateway
         self._path = "/" + spec.path.strip("/")
         self._below = self._path.rstrip("/") + "/"
         self._guard = Guard(spec)
-        self._views: dict[tuple[Era, str | None], View] = {}
         self.modern = ModernHttp(gateway, self._guard, spec.max_sessions)
         self.legacy = LegacyHttp(gateway, self._guard, sessions, question_expiry)
         self.draining = False
@@ -103,18 +95,17 @@ class HttpApp:
         raw = scope["headers"]
         exchange = Exchange(scope["method"], raw, dict(raw), receive, send)
         try:
-            await self._route(scope["path"], exchange)
+            await self._route(scope, exchange)
         except BaseException:
             if exchange.leaving is not None:
                 exchange.leaving()
             raise
         return exchange.leaving
 
-    async def _route(  # noqa: PLR0911 - a ladder: each rung ends in its own answer
-        self, path: str, exchange: Exchange
-    ) -> None:
+    async def _route(self, scope: Message, exchange: Exchange) -> None:
         headers, send, method = exchange.headers, exchange.send, exchange.method
-        rejection = self._guard.check(headers)
+        path, query = scope["path"], scope["query_string"]
+        rejection = self._guard.check(headers) or (in_query(query) if query else None)
         if rejection is not None:
             return await send_rejection(send, rejection)
         origin = headers.get(b"origin")
@@ -138,12 +129,9 @@ class HttpApp:
     async def _serve(self, profile: str | None, exchange: Exchange) -> None:
         version = exchange.headers.get(_VERSION)
         era = Era.LEGACY if version is None or version in _LEGACY else Era.MODERN
-        view = self._view(era, profile)
-        if self._admit is not None:
-            admitted = self._admit(exchange.headers)
-            if admitted is None:
-                return await send_rejection(exchange.send, _STRANGER)
-            view = View(era, admitted.profile, admitted.principal)
+        view = self._admit(era, profile, exchange)
+        if isinstance(view, Rejection):
+            return await send_rejection(exchange.send, view)
         if era is Era.LEGACY:
             return await self.legacy.serve(view, exchange)
         return await self.modern.serve(view, exchange)
@@ -155,12 +143,12 @@ class HttpApp:
         profile = path[len(self._below) :].removesuffix("/").removesuffix("/mcp")
         return profile if profile and self._gateway.has_profile(profile) else None
 
-    def _view(self, era: Era, profile: str | None) -> View:
-        key = (era, profile)
-        view = self._views.get(key)
-        if view is None:
-            view = self._views[key] = View(era, profile, ANONYMOUS)
-        return view
+    def shut_out(self, who: str) -> None:
+        """End what a principal (by its id) holds open: its sessions with their calls, and its subscriptions."""
+        for session in self.legacy.sessions:
+            if session.view.principal.id == who:
+                self.legacy.sessions.end(session, "the token that it was opened with is good no longer")
+        self.modern.end_streams(who)
 
 
 class HttpListener(Listener):
@@ -177,7 +165,7 @@ class HttpListener(Listener):
         *,
         admit: Admit | None = None,
     ) -> None:
-        """With `admit`, only requests that it knows are served, each as the one that it stands for."""
+        """`admit` says from where a request looks, or why it is turned away; without it everybody is let in."""
         self._admit = admit
         self._spec = spec
         self._gateway = gateway
@@ -210,6 +198,11 @@ class HttpListener(Listener):
         finally:
             if not app.draining:
                 await self._close(0.0)
+
+    def shut_out(self, who: str) -> None:
+        """A principal (by its id) may call no longer: end what it holds open."""
+        if self._app is not None:
+            self._app.shut_out(who)
 
     async def stop(self, drain: float) -> None:
         """Refuse new requests, end open streams, wait up to `drain` seconds for the rest, then close everything."""

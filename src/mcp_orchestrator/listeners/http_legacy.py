@@ -82,7 +82,10 @@ class LegacyHttp:
         if session_id is None:
             return Rejection(400, "Bad Request: the Mcp-Session-Id header is missing; begin with initialize")
         session = self.sessions.find(session_id.decode("latin-1"), view.profile, view.principal)
-        return session or Rejection(404, "Session not found; begin anew with initialize")
+        if session is None:
+            return Rejection(404, "Session not found; begin anew with initialize")
+        session.view = view  # what a token is good for, and the groups of its caller, may have changed meanwhile
+        return session
 
     async def _post(  # noqa: PLR0911 - a ladder: each rung ends in its own answer
         self, view: View, exchange: Exchange
@@ -103,8 +106,8 @@ class LegacyHttp:
             if message.method == "initialize" and _SESSION not in headers:
                 return await self._initialize(message, view, exchange)
             if _SESSION not in headers and has_modern_envelope(message.params):
-                # A modern client that forgot the header: said in the words of its era.
-                text = "the MCP-Protocol-Version header is missing"
+                # A modern client without the header, or with one of before: said in the words of its era.
+                text = "the MCP-Protocol-Version header is missing or does not match the protocol version in _meta"
                 return await send_json(send, 400, error_bytes(message.id, HEADER_MISMATCH, text))
         session = self._session(view, headers)
         if isinstance(session, Rejection):

@@ -16,6 +16,7 @@ from mcp_orchestrator.core.wire import headers as rules
 from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.core.wire.meta import LOG_LEVEL, PROTOCOL_VERSION
 from mcp_orchestrator.core.wire.versions import LATEST_MODERN, MODERN_VERSIONS
+from mcp_orchestrator.listeners.admission import FORBIDDEN, lacks_scope, scope_headers
 from mcp_orchestrator.listeners.calls import to_call
 from mcp_orchestrator.listeners.envelopes import Malformed, Notification, Request, Response, read_message
 from mcp_orchestrator.listeners.event_stream import EventStream, Send
@@ -71,11 +72,12 @@ class ModernHttp:
         self._max_streams = max_streams
         self._listening: dict[EventStream, Listen] = {}
 
-    def end_streams(self) -> None:
-        """End every subscription gracefully: its result is the last thing on its stream."""
+    def end_streams(self, who: str | None = None) -> None:
+        """End every subscription, or those of one principal, gracefully: its result is the last thing on its stream."""
         for stream, listen in list(self._listening.items()):
-            listen.close()
-            stream.end(listen.result())
+            if who in (None, listen.who):
+                listen.close()
+                stream.end(listen.result())
 
     async def serve(self, view: View, exchange: Exchange) -> None:
         """Answer one HTTP request that names a modern (or unknown) protocol version."""
@@ -161,7 +163,10 @@ class ModernHttp:
             outcome = await handle.outcome()
             if reply.streaming:
                 outcome = one_line(outcome)
-            await reply.finish(http_status(outcome), request.id, to_client(outcome, request.method, face))
+            status, headers = http_status(outcome), ()
+            if status == FORBIDDEN:
+                headers = scope_headers(lacks_scope(outcome))
+            await reply.finish(status, request.id, to_client(outcome, request.method, face), headers)
         except asyncio.CancelledError:
             handle.cancel("the listener closes")
             reply.drop()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mcp_orchestrator.core.wire.jsonrpc import RequestId, encode
-from mcp_orchestrator.listeners.event_stream import PING_SECONDS, EventStream, Receive, Send, until_gone
+from mcp_orchestrator.listeners.event_stream import PING_SECONDS, EventStream, Headers, Receive, Send, until_gone
 from mcp_orchestrator.listeners.http_guard import send_json, send_member
 from mcp_orchestrator.listeners.mcp_server import response
 
@@ -48,11 +48,14 @@ class Reply:
             return False
         return self._streamed().send(message)
 
-    async def finish(self, status: int, request_id: RequestId, member: bytes) -> None:
-        """Send the result (`"result":...` or `"error":...`) and close the reply."""
+    async def finish(self, status: int, request_id: RequestId, member: bytes, headers: Headers = ()) -> None:
+        """Send the result (`"result":...` or `"error":...`) and close the reply.
+
+        A reply that became an event stream has its status and headers already: those given here are not sent then.
+        """
         if self._stream is None:
             self.close()
-            await send_member(self._send, status, encode(request_id), member)
+            await send_member(self._send, status, encode(request_id), member, headers)
         else:
             await self._end_stream(response(request_id, member))
 

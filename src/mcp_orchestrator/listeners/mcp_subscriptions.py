@@ -59,6 +59,7 @@ class Listen:
         "_stops",
         "_uris",
         "_wanted",
+        "who",
     )
 
     def __init__(self, request_id: RequestId, wanted: dict[str, Any], channel: Channel, gateway: GatewayDoor) -> None:
@@ -73,9 +74,11 @@ class Listen:
         self._stops: list[Callable[[], None]] = []
         self._runs: list[RunHandle] = []
         self._last: ClientEvent | None = None
+        self.who = ""
 
     def begin(self, view: View, face: ClientFace) -> None:
-        """Acknowledge, then hear."""
+        """Acknowledge, then hear. `who` is from now on the id of the principal that listens."""
+        self.who = view.principal.id
         if "taskIds" in self._wanted:
             found, stop = self._gateway.follow_tasks(view, face, self._wanted["taskIds"], self._hear)
             self._stops.append(stop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import os
 import sys
@@ -21,6 +20,7 @@ from mcp_orchestrator.listeners.stdio_eras import Conversation, LegacyConversati
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
 from mcp_orchestrator.plugin_api import GatewayDoor, Listener
+from mcp_orchestrator.runtime.callers import local_principal
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 END_SECONDS: Final = 10.0
@@ -69,6 +69,12 @@ class StdioListener(Listener):
         self._congested = False
         self._full = False
 
+    def known_as(self, principal: Principal) -> None:
+        """The client is this principal from now on: the same one, with other groups or another team."""
+        self._principal = principal
+        if self._conversation is not None:
+            self._conversation.known_as(principal)
+
     async def serve(self, started: Callable[[str], None]) -> None:
         """Serve until the client closes its end, or until stopped or cancelled.
 
@@ -113,7 +119,7 @@ class StdioListener(Listener):
             self._put(error_bytes(None, PARSE_ERROR, f"Parse error: {error}"))
             return
         if type(value) is list:
-            self._batch(value)
+            self._spawn(self._batch(value), None)
             return
         message = read_message(value)
         match message:
@@ -153,23 +159,20 @@ class StdioListener(Listener):
         if answer is not None:
             self._put(answer)
 
-    def _batch(self, items: list[Any]) -> None:
+    async def _batch(self, items: list[Any]) -> None:
+        # In a task of its own, so that a batch sent right behind `initialize` finds the session as a request would.
         session = self._conversation.session if self._conversation is not None else None
-        batch = (
-            Malformed(None, INVALID_REQUEST, "batches need a session of a protocol version that has them")
-            if session is None
-            else batch_of(items, session.face.version)
-        )
-        if session is None or isinstance(batch, Malformed):
-            self._put(refusal_response(batch) if isinstance(batch, Malformed) else b"")
+        if session is None:
+            text = "batches need a session of a protocol version that has them"
+            self._put(refusal_response(Malformed(None, INVALID_REQUEST, text)))
             return
-
-        async def answer() -> None:
-            answers = await answer_batch(session, batch, self._writer)
-            if answers:
-                self._put(b"[" + b",".join(answers) + b"]")
-
-        self._spawn(answer(), None)
+        batch = batch_of(items, session.face.version)
+        if isinstance(batch, Malformed):
+            self._put(refusal_response(batch))
+            return
+        answers = await answer_batch(session, batch, self._writer)
+        if answers:
+            self._put(b"[" + b",".join(answers) + b"]")
 
     def _line_too_long(self) -> None:
         self._put(error_bytes(None, INVALID_REQUEST, f"the line is longer than {self._max_line} bytes"))
@@ -275,12 +278,3 @@ class _Diverted:
             os.dup2(self.output, 1)
         os.close(self.input)
         os.close(self.output)
-
-
-def local_principal() -> Principal:
-    """Whoever started us, as the operating system knows them."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # no user database and no variable: a bare container
-        name = str(os.getuid())
-    return Principal(f"local:{name}", "local")

@@ -6,6 +6,7 @@ MCP 2026-07-28 and 2025-11-25 basic/transports (stdio). A process speaks one era
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from mcp_orchestrator.core.translate.outcomes import to_client
@@ -63,6 +64,10 @@ class Conversation(Protocol):
         """The legacy session, once there is one."""
         ...
 
+    def known_as(self, principal: Principal) -> None:
+        """The client is this principal from now on."""
+        ...
+
     def end_streams(self) -> None:
         """End what has no end of its own."""
         ...
@@ -86,6 +91,10 @@ class ModernConversation:
         self._listening: dict[int | str, Listen] = {}
         self.only_probed = True
         self.session: LegacySession | None = None
+
+    def known_as(self, principal: Principal) -> None:
+        """The client is this principal from now on."""
+        self._view = replace(self._view, principal=principal)
 
     async def answer(self, request: Request) -> bytes | None:
         """Answer one request; a subscription is answered when it ends."""
@@ -175,6 +184,12 @@ class LegacyConversation:
         self._channel = channel
         self._expiry = expiry
         self.session: LegacySession | None = None
+
+    def known_as(self, principal: Principal) -> None:
+        """The client is this principal from now on."""
+        self._view = replace(self._view, principal=principal)
+        if self.session is not None:
+            self.session.view = self._view
 
     async def answer(self, request: Request) -> bytes | None:
         """Answer one request."""

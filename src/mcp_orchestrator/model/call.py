@@ -37,7 +37,8 @@ class Principal:
     """On whose behalf a call is made. `id` is stable and safe to log, e.g. `local:ada` or `anonymous`.
 
     Of an agent that carries out a run for somebody: `run` is that run, `depth` how many delegations lie between it and
-    a client (1 for a client's own), `trace` the trace that its calls hang under.
+    a client (1 for a client's own), `trace` the trace that its calls hang under. `groups` and `team` are what rules and
+    budgets know of it. `scopes` are what its token is good for (see `core.scopes`); None is no limit.
     """
 
     id: str
@@ -45,6 +46,9 @@ class Principal:
     run: str = ""
     depth: int = 0
     trace: str = ""
+    groups: tuple[str, ...] = field(default=(), compare=False)
+    team: str = field(default="", compare=False)
+    scopes: tuple[str, ...] | None = field(default=None, compare=False)
 
 
 ANONYMOUS = Principal("anonymous", "anonymous")

@@ -74,10 +74,12 @@ class Applied:
 class Delegated:
     """Everything that is kept of a delegation. Times are seconds since the epoch.
 
-    `id` is the run id. `owner` the principal who delegated, `profile` the view they came by, `parent` the run of the
+    `id` is the run id. `owner` the principal who delegated, with its `groups`, `team` and `scopes`; `profile` the view they came by, `parent` the run of the
     agent that delegated (None: a client did), `depth` 1 for a client's own. `origin` is the directory that was named. `native` is the agent's session, `turn`
     its handle of the turn. `usage` is what was used so far: it counts after a restart as well. `limits` are those of this run: `turns`, `seconds`, `cost` (micro-dollars). `decision` is
-    the reasons of the plan, as plain JSON.
+    the reasons of the plan, as plain JSON. `asked` counts its questions; `questions` are the open ones, by key a digest of
+    what is asked, so that one that is asked again after a restart keeps its key. An `ended` without the state `ended` is
+    an end that the journal may not have yet.
     """
 
     id: str
@@ -105,4 +107,9 @@ class Delegated:
     usage: AgentUsage = field(default_factory=AgentUsage)
     created: float = 0.0
     updated: float = 0.0
+    asked: int = 0
+    questions: Mapping[str, str] = field(default_factory=dict)
     ended: Ended | None = None
+    groups: tuple[str, ...] = ()
+    team: str = ""
+    scopes: tuple[str, ...] | None = None

@@ -34,6 +34,9 @@ class EventKind(enum.StrEnum):
     AGENT_ATTACHED = "agent.attached"
     WORKSPACE_MADE = "workspace.made"
     WORKSPACE_APPLIED = "workspace.applied"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - likewise
+    CALLER_REFUSED = "caller.refused"
     JOURNAL_GAP = "journal.gap"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mcp_orchestrator.model.catalog import Offer
 from mcp_orchestrator.model.outcome import Outcome
+from mcp_orchestrator.model.rules import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decision. Exactly one of `target` and `refusal` is set; a refusal may be a result that we give ourselves."""
+    """The decision. Exactly one of `target` and `refusal` is set; a refusal may be a result that we give ourselves.
+
+    `terms` are what else the rules want before and after the call (None: nothing).
+    """
 
     target: Target | None
     refusal: Outcome | None
     reasons: tuple[Reason, ...]
+    terms: Terms | None = None

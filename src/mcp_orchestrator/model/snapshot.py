@@ -159,6 +159,19 @@ class DelegationSpec:
     roots: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class IdentitySpec:
+    """Who callers are. With `required`, nobody is served over the network who does not say who they are.
+
+    `groups` and `teams` are names with the ids of principals, or patterns over them; a team may also name groups, as
+    `group:NAME`. A principal is in the first team that has it.
+    """
+
+    required: bool = False
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    teams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Durability(enum.StrEnum):
     """What an acknowledged record survives: the process (`normal`) or also power loss (`full`)."""
 
@@ -205,3 +218,4 @@ class Snapshot:
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
     delegation: DelegationSpec = field(default_factory=DelegationSpec)
     a2a: A2aSpec | None = None
+    identity: IdentitySpec = field(default_factory=IdentitySpec)

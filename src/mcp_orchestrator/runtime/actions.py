@@ -12,6 +12,7 @@ from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
 from mcp_orchestrator.model.catalog import Offer, OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, Outcome, ToolRefusal
+from mcp_orchestrator.runtime.callers import Callers
 from mcp_orchestrator.runtime.gateway import Gateway
 from mcp_orchestrator.runtime.lives import plain_client
 from mcp_orchestrator.runtime.supervisor import Supervisor
@@ -40,9 +41,10 @@ class SilentPort:
 class Actions:
     """The actions of one gateway; unknown names raise LookupError, bad input ValueError."""
 
-    def __init__(self, gateway: Gateway, principal: Principal) -> None:
+    def __init__(self, gateway: Gateway, principal: Principal, callers: Callers | None = None) -> None:
         self._gateway = gateway
         self._principal = principal
+        self._callers = callers
 
     def table(self) -> dict[str, Action]:
         """Action by name."""
@@ -81,9 +83,12 @@ class Actions:
         return {"run": run.id, "outcome": outcome, "declined": declined}
 
     async def plan(self, args: dict[str, Any]) -> dict[str, Any]:
-        """{name, arguments, profile} -> {target, refusal, reasons}."""
+        """{name, arguments, profile, as} -> {target, refusal, reasons}; `as` is the id of another principal."""
         await self._catalog(args)
-        decided = self._gateway.plan(self._call(args))
+        call = self._call(args)
+        if args.get("as") is not None and self._callers is not None:
+            call.principal = self._callers.named(_word(args, "as"))
+        decided = self._gateway.plan(call)
         target = decided.target
         return {
             "target": {"backend": target.backend, "name": target.name, "timeout": target.timeout} if target else None,
@@ -136,7 +141,8 @@ class Actions:
         params = {"name": name, "arguments": arguments}
         client = plain_client()
         profile = args.get("profile")
-        return Call(CallKind.TOOL, "tools/call", name, params, {}, client, self._principal, profile)
+        who = self._principal if self._callers is None else self._callers.place(self._principal)
+        return Call(CallKind.TOOL, "tools/call", name, params, {}, client, who, profile)
 
     def _supervisor(self, args: dict[str, Any]) -> Supervisor:
         supervisors = {name: known for name, known in self._gateway.generation.supervisors.items() if name != OWN}

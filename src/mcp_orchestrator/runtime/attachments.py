@@ -43,8 +43,17 @@ class Reach:
 
 
 def child_of(kept: Delegated) -> Principal:
-    """The principal of the agent that carries out a run."""
-    return Principal(f"agent:{kept.agent}:{kept.id}", "agent", run=kept.id, depth=kept.depth, trace=kept.trace)
+    """The principal of the agent that carries out a run: bound by all that binds the one on whose behalf it works."""
+    return Principal(
+        f"agent:{kept.agent}:{kept.id}",
+        "agent",
+        run=kept.id,
+        depth=kept.depth,
+        trace=kept.trace,
+        groups=kept.groups,
+        team=kept.team,
+        scopes=kept.scopes,
+    )
 
 
 class Attachments:

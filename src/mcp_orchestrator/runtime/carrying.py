@@ -7,13 +7,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.core.delegating import again_for_schema, checked, going_on, unfit, with_schema
+from mcp_orchestrator.core.translate.permissions import Option, decision, permission
 from mcp_orchestrator.model.agent import (
     AgentKind,
     AgentMode,
     AgentOpening,
+    AgentUsage,
     Ended,
     EndStatus,
     TroubleKind,
@@ -35,7 +37,11 @@ GRACE: Final = 10.0
 CLOSING: Final = 10.0
 """Seconds that a turn gets to return after its agent was ended."""
 
+CUT_OFF: Final = "the work was in progress when the gateway ended; how far it got is not known"
 SHORTEST: Final = 0.05
+SHOWN: Final = 10
+_AGAIN: Final = Option("start_again", "start the agent on the task from the beginning; work may be done twice")
+_RESTARTS: Final = (_AGAIN, Option("give_up", "leave it; the run ends as unknown"))
 _TAKE_SCHEMAS: Final = frozenset({AgentKind.CLAUDE_CODE, AgentKind.CODEX, AgentKind.SCRIPTED})
 
 
@@ -45,6 +51,7 @@ class Carrier:
     def __init__(self, owner: Delegations) -> None:
         self._owner = owner
         self._working: dict[str, int] = {}
+        self._queue: dict[str, Delegation] = {}
         self._freed = asyncio.Event()
         self._writers: set[tuple[str, str]] = set()
 
@@ -65,13 +72,30 @@ class Carrier:
         await self.finish(delegation, ended)
 
     async def finish(self, delegation: Delegation, ended: Ended) -> None:
-        """Put the one end on record."""
+        """Put the one end on record: in the state file, in the journal, and then as over in the state file.
+
+        Whenever the gateway is killed meanwhile, the next one finds what is still to be done, and tells the end once.
+        """
         delegation.dismiss()
         owner, run = self._owner, delegation.kept.id
         owner.attachments.detach(run)
         owner.stop_children(run)
-        usage = delegation.total if ended.usage == Ended(EndStatus.COMPLETED).usage else ended.usage
-        ended = replace(ended, usage=usage, text=ended.text or _last_words(delegation))
+        await self._tell_what_is_thrown_away(delegation)
+        usage = delegation.total if ended.usage == AgentUsage() else ended.usage
+        ended = delegation.cleaned(replace(ended, usage=usage, text=ended.text or _last_words(delegation)))
+        try:
+            await delegation.save(ended=ended)
+            await self.close(delegation, ended)
+        except OSError as error:
+            owner.engine.log.error("the end of a run could not be recorded", run=run, error=str(error))  # noqa: TRY400
+            delegation.kept = replace(delegation.kept, state=DelegationState.ENDED, ended=ended)
+        parent = owner.parent_of(delegation.kept)
+        if parent is not None:
+            parent.below += (delegation.total.cost or 0) + delegation.below
+
+    async def close(self, delegation: Delegation, ended: Ended, *, told: bool = False) -> None:
+        """The end is in the state file: journal it (unless it is `told` there), and be done. Raises OSError."""
+        owner, run, usage = self._owner, delegation.kept.id, ended.usage
         data = {
             "status": ended.status.value,
             "trouble": ended.trouble.value if ended.trouble is not None else None,
@@ -81,60 +105,94 @@ class Carrier:
             "cost_source": usage.cost_source.value,
             "attached": delegation.kept.attached,
         }
-        owner.engine.record(EventKind.DELEGATION_ENDED, run, data)
-        try:
-            await delegation.save(state=DelegationState.ENDED, ended=ended)
-        except OSError as error:
-            owner.engine.log.error("the end of a run could not be recorded", run=run, error=str(error))  # noqa: TRY400
-            delegation.kept = replace(delegation.kept, state=DelegationState.ENDED, ended=ended)
+        if not told:
+            owner.engine.record(EventKind.DELEGATION_ENDED, run, data)
+            await owner.engine.journal.commit()
         workspace = delegation.kept.workspace
         if workspace is not None and workspace.mode is AgentMode.READ:
             await owner.workspaces.discard(workspace)
+        await delegation.save(state=DelegationState.ENDED, questions={})
+
+    async def _tell_what_is_thrown_away(self, delegation: Delegation) -> None:
+        workspace = delegation.kept.workspace
+        if workspace is None or workspace.mode is not AgentMode.READ:
+            return
+        try:
+            changed = (await self._owner.workspaces.changes(workspace)).files
+        except ValueError:
+            return  # there is no workspace any more, and nothing to lose
+        if changed:
+            names = ", ".join(one.path for one in changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
+            text = f"it was to read only: what it changed was thrown away ({len(changed)} files: {names})"
+            delegation.warn(text, "discarded")
 
     # -- places ---------------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
     async def _place(self, delegation: Delegation) -> AsyncIterator[None]:
-        """Wait for a free place. An agent that waits for what it delegated holds its own, so depth has places of its own."""
-        agent = f"{delegation.kept.agent}:{delegation.kept.depth}"
-        whole = f":{delegation.kept.depth}"
-        while not delegation.stop.is_set():
-            backend = self._owner.agents.get(delegation.kept.agent)
-            most = backend.spec.max_runs if backend is not None else 1
-            full = self._working.get(agent, 0) >= most or self._working.get(whole, 0) >= self._owner.rules.max_runs
-            if not full:
-                break
-            freed = asyncio.ensure_future(self._freed.wait())
-            stopped = asyncio.ensure_future(delegation.stop.wait())
-            try:
-                await asyncio.wait({freed, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                freed.cancel()
-                stopped.cancel()
-        for name in (agent, whole):
+        """Wait for a free place. An agent that waits for what it delegated holds its own, so depth has places of its own.
+
+        Whoever came first goes first; only those whose own agent is busy are overtaken by runs of other agents.
+        """
+        self._queue[delegation.kept.id] = delegation
+        try:
+            while not delegation.stop.is_set() and self._next_of(delegation) is not delegation:
+                freed = asyncio.ensure_future(self._freed.wait())
+                stopped = asyncio.ensure_future(delegation.stop.wait())
+                try:
+                    await asyncio.wait({freed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    freed.cancel()
+                    stopped.cancel()
+            taken = () if delegation.stop.is_set() else _places(delegation)
+        finally:
+            del self._queue[delegation.kept.id]
+        for name in taken:
             self._working[name] = self._working.get(name, 0) + 1
+        self._wake_queue()
         try:
             yield
         finally:
-            for name in (agent, whole):
+            for name in taken:
                 self._working[name] -= 1
-            self._freed.set()
-            self._freed = asyncio.Event()
+            self._wake_queue()
+
+    def _wake_queue(self) -> None:
+        self._freed.set()
+        self._freed = asyncio.Event()
+
+    def _next_of(self, delegation: Delegation) -> Delegation | None:
+        """Who of those that wait at the same depth may go now; None while there is no place."""
+        for one in self._queue.values():
+            agent, whole = _places(one)
+            if one.stop.is_set() or one.kept.depth != delegation.kept.depth:
+                continue
+            if self._working.get(whole, 0) >= self._owner.rules.max_runs:
+                return None
+            backend = self._owner.agents.get(one.kept.agent)
+            if backend is None or self._working.get(agent, 0) < backend.spec.max_runs:
+                return one
+        return None
 
     # -- one after the other ----------------------------------------------------------------------------------------
 
     async def _within(self, delegation: Delegation) -> Ended:
-        if delegation.stop.is_set():
-            return Ended(EndStatus.CANCELLED, message=delegation.stopping, evidence="it had not been started yet")
+        again = delegation.kept.state is DelegationState.WORKING
+        early = self._unstarted(delegation, again=again)
+        if early is not None:
+            return early
         backend = self._owner.agents.get(delegation.kept.agent)
         if backend is None:
             text = f"there is no agent '{delegation.kept.agent}' in the configuration any more"
+            if again:
+                return Ended(EndStatus.UNKNOWN, trouble=TroubleKind.MISSING, message=text, evidence=CUT_OFF)
             return Ended(EndStatus.FAILED, trouble=TroubleKind.MISSING, message=text, retryable=True)
         try:
             workspace = await self._workspace(delegation)
         except ValueError as error:
             return Ended(EndStatus.FAILED, trouble=TroubleKind.INVALID, message=str(error), retryable=True)
-        again = delegation.kept.state is DelegationState.WORKING
+        if (early := self._unstarted(delegation, again=again)) is not None:
+            return early
         writer = (delegation.kept.agent, delegation.kept.native or delegation.kept.id)
         if writer in self._writers:
             text = "another run works in this session of the agent just now"
@@ -145,12 +203,27 @@ class Carrier:
         finally:
             self._writers.discard(writer)
 
+    def _unstarted(self, delegation: Delegation, *, again: bool) -> Ended | None:
+        """The end of a run that is not to be started (any more), or None."""
+        if delegation.stop.is_set():
+            status = EndStatus.LIMIT if delegation.limit is not None else EndStatus.CANCELLED
+            evidence = CUT_OFF if again else "it had not been started yet"
+            return Ended(status, trouble=delegation.limit, message=delegation.stopping, evidence=evidence)
+        spent = self._owner.overspent(delegation)
+        if spent:
+            evidence = "what was used before counts; nothing was started"
+            return Ended(EndStatus.LIMIT, trouble=TroubleKind.BUDGET, message=spent, evidence=evidence)
+        return None
+
     async def _workspace(self, delegation: Delegation) -> Workspace:
         kept = delegation.kept
         if kept.workspace is not None:
             return kept.workspace
         origin = Path(kept.origin) if kept.origin is not None else None
-        workspace = await self._owner.workspaces.prepare(kept.id, origin, kept.mode)
+        try:
+            workspace = await self._owner.workspaces.prepare(kept.id, origin, kept.mode)
+        except OSError as error:
+            raise ValueError(f"no workspace could be made: {error}") from error
         await delegation.save(workspace=workspace)
         data = {"path": workspace.path, "origin": workspace.origin, "base": workspace.base, "mode": kept.mode.value}
         self._owner.engine.record(EventKind.WORKSPACE_MADE, kept.id, data)
@@ -169,19 +242,20 @@ class Carrier:
             resume=kept.native if again else None,
             attachment=attachment,
         )
+        if attachment is not None:
+            for _name, secret in attachment.env[:1]:
+                delegation.hide(secret)
         state = kept.state if again else DelegationState.STARTING
         await delegation.save(state=state, attempts=kept.attempts + 1)
         owner.engine.record(EventKind.DELEGATION_STARTED, kept.id, {"agent": kept.agent, "again": again})
         await owner.engine.journal.commit()
         try:
-            # Not `wait_for`: that of Python 3.11 loses a cancellation that comes together with the result.
-            async with asyncio.timeout(backend.spec.start_timeout):
-                session = await backend.open(opening)
+            session = await _opened(backend, opening, delegation.stop)
         except BackendError as error:
-            return _not_opened(error, again=again)
-        except TimeoutError:
-            text = f"agent '{kept.agent}' was not ready within {backend.spec.start_timeout:g} s (agents.*.startTimeout)"
-            return _not_opened(BackendError(FailureKind.UNAVAILABLE, text), again=again)
+            return await self._not_opened(delegation, error, again=again)
+        if session is None:
+            evidence = CUT_OFF if again else "it was being started"
+            return Ended(EndStatus.CANCELLED, message=delegation.stopping, evidence=evidence)
         try:
             ended = await self._turns(delegation, session, again=again)
         finally:
@@ -189,6 +263,25 @@ class Carrier:
         if attachment is not None and not delegation.kept.attached:
             delegation.warn("the agent never connected to this gateway, so none of its tools were there for it", "mcp")
         return ended
+
+    async def _not_opened(self, delegation: Delegation, error: BackendError, *, again: bool) -> Ended:
+        if again:
+            text = f"the session could not be taken up again after a restart of the gateway: {error.message}"
+            return await self.ask_again(delegation, text, CUT_OFF)
+        kinds = {FailureKind.REFUSED: TroubleKind.AUTH, FailureKind.DIED: TroubleKind.CRASH}
+        trouble = kinds.get(error.kind, TroubleKind.MISSING)
+        return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent)
+
+    async def ask_again(self, delegation: Delegation, text: str, evidence: str) -> Ended:
+        """Nobody knows how far a run got: somebody may have it started anew; it ends as unknown otherwise."""
+        kept = delegation.kept
+        details = f"run {kept.id} of agent {kept.agent}: {text}\n{evidence}\n\nThe task: {kept.task}"
+        question = permission("The gateway", "know what to do about a run that was cut off", details, _RESTARTS)
+        answer = await delegation.ask(question)
+        if decision(answer, _RESTARTS) == _AGAIN.id:
+            await delegation.save(state=DelegationState.ACCEPTED, native=None, turn=None)
+            return await self._within(delegation)
+        return Ended(EndStatus.UNKNOWN, trouble=TroubleKind.SESSION, message=text, evidence=evidence)
 
     def _seen(self, delegation: Delegation) -> None:
         if not delegation.kept.attached:
@@ -203,7 +296,7 @@ class Carrier:
             prompt=going_on(task) if again else task,
             schema=kept.schema,
             max_turns=int(kept.limits["turns"]) if "turns" in kept.limits else None,
-            max_cost=int(kept.limits["cost"]) if "cost" in kept.limits else None,
+            max_cost=int(kept.limits["cost"] - self._owner.spent(delegation)) if "cost" in kept.limits else None,
             rejoin=kept.turn if again else None,
         )
         if session.native is not None:
@@ -211,12 +304,14 @@ class Carrier:
         ended, faults = checked(await self._turn(delegation, session, turn), kept.schema)
         if faults and kept.schema is not None and not delegation.stop.is_set():
             delegation.warn(f"the answer did not fit the output schema, the agent is asked once more: {faults[0]}")
+            if ended.usage != AgentUsage():
+                delegation.usage = ended.usage
             delegation.next_turn()
             turn = replace(turn, prompt=again_for_schema(faults, kept.schema), rejoin=None)
             ended, faults = checked(await self._turn(delegation, session, turn), kept.schema)
         if faults:
             ended = unfit(ended, faults)
-        if ended.usage != Ended(EndStatus.COMPLETED).usage:
+        if ended.usage != AgentUsage():
             delegation.usage = ended.usage
         return replace(ended, usage=delegation.total)
 
@@ -270,14 +365,31 @@ class Carrier:
         )
 
 
-def _not_opened(error: BackendError, *, again: bool) -> Ended:
-    kinds = {FailureKind.REFUSED: TroubleKind.AUTH, FailureKind.DIED: TroubleKind.CRASH}
-    trouble = kinds.get(error.kind, TroubleKind.MISSING)
-    if again:
-        text = f"the session could not be taken up again after a restart of the gateway: {error.message}"
-        evidence = "the work was in progress when the gateway ended; how far it got is not known"
-        return Ended(EndStatus.UNKNOWN, trouble=TroubleKind.SESSION, message=text, evidence=evidence)
-    return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent)
+def _places(delegation: Delegation) -> tuple[str, str]:
+    """The names of the two places that a run takes: that of its agent, and one of all."""
+    return f"{delegation.kept.agent}:{delegation.kept.depth}", f":{delegation.kept.depth}"
+
+
+async def _opened(backend: AgentBackend, opening: AgentOpening, stop: asyncio.Event) -> AgentSession | None:
+    """An open session; None when the run was stopped first. Raises BackendError."""
+    spec = backend.spec
+    coming = asyncio.ensure_future(backend.open(opening))
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        waited: set[asyncio.Future[Any]] = {coming, stopped}
+        await asyncio.wait(waited, timeout=spec.start_timeout, return_when=asyncio.FIRST_COMPLETED)
+        if coming.done():
+            return coming.result()
+        if stopped.done():
+            return None
+        text = f"agent '{spec.name}' was not ready within {spec.start_timeout:g} s (agents.*.startTimeout)"
+        raise BackendError(FailureKind.UNAVAILABLE, text)
+    finally:
+        stopped.cancel()
+        if not coming.done():
+            coming.cancel()
+            with contextlib.suppress(asyncio.CancelledError, BackendError):
+                await (await coming).close()
 
 
 def _last_words(delegation: Delegation) -> str:

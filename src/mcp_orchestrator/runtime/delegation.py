@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from dataclasses import fields as dataclass_fields
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 from mcp_orchestrator.core.answers import answer_of
 from mcp_orchestrator.core.delegating import added, status_word
+from mcp_orchestrator.core.redaction import words_redactor
 from mcp_orchestrator.core.translate.questions import expired
 from mcp_orchestrator.model.agent import (
     AgentEvent,
     AgentUsage,
+    Ended,
     FileChange,
     Planned,
     Started,
@@ -27,6 +31,7 @@ from mcp_orchestrator.model.agent import (
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.delegation import Delegated, DelegationState
 from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.model.snapshot import Secret
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.delegations import Delegations
@@ -40,6 +45,8 @@ MOST_WARNINGS: Final = 50
 MOST_OPEN: Final = 100
 """Questions of one run that may be open at once; further ones are declined."""
 
+
+Said = TypeVar("Said", bound=AgentEvent | Ended)
 
 _WORDS: Final[Mapping[type[AgentEvent], str]] = {
     Started: "started",
@@ -78,6 +85,7 @@ class Delegation:
         self.plan: tuple[tuple[str, str], ...] = ()
         self.warnings: list[str] = []
         self.files: dict[str, str] = {}
+        self.below = 0
         self.before = kept.usage
         self.usage = AgentUsage()
         self.open: OrderedDict[str, OpenQuestion] = OrderedDict()
@@ -88,7 +96,6 @@ class Delegation:
         self.limit: TroubleKind | None = None
         self.stop = asyncio.Event()
         self.waiting_for_people = 0.0
-        self._asked = 0
         self._since_waiting: float | None = None
         self._saving = asyncio.Lock()
         self._keeping: asyncio.Task[None] | None = None
@@ -97,6 +104,7 @@ class Delegation:
 
     def event(self, event: AgentEvent, raw: str | bytes | None = None) -> None:
         """Note and journal what the agent said or did."""
+        event = self.cleaned(event)
         self._note(event)
         self._journal(_WORDS[type(event)], _fields(event), raw)
         self.stir()
@@ -115,33 +123,59 @@ class Delegation:
         relay = asyncio.ensure_future(self._relayed(parent, waiting)) if parent is not None else None
         try:
             async with asyncio.timeout(self._owner.engine.question_expiry):
+                await self._keep_questions()
                 answer = await waiting.answered
         except TimeoutError:
-            answer = expired(question)
+            answer = waiting.answered.result() if waiting.answered.done() else expired(question)
+        except asyncio.CancelledError:
+            if not self._owner.stopping:  # else it is asked again by the next gateway
+                self._note_answer(waiting, Answer(by="nobody: the agent took it back"))
+            raise
         finally:
             if relay is not None:
                 relay.cancel()
             self._closed(waiting)
-        self.answered[waiting.key] = answer.by
-        data = {"method": question.method, "question": waiting.key, "by": answer.by, **_outline(answer)}
-        self._owner.engine.record(EventKind.QUESTION_ANSWERED, self.kept.id, data)
+        self._note_answer(waiting, answer)
+        await self._keep_questions()
         return answer
 
+    async def _keep_questions(self) -> None:
+        try:
+            await self.save()
+        except OSError as error:
+            self._owner.engine.log.error("a question could not be kept", run=self.kept.id, error=str(error))  # noqa: TRY400
+
+    def _note_answer(self, waiting: OpenQuestion, answer: Answer) -> None:
+        self.answered[waiting.key] = answer.by
+        left = {key: digest for key, digest in self.kept.questions.items() if key != waiting.key}
+        self.kept = replace(self.kept, questions=left)
+        data = {"method": waiting.question.method, "question": waiting.key, "by": answer.by, **_outline(answer)}
+        self._owner.engine.record(EventKind.QUESTION_ANSWERED, self.kept.id, data)
+
     def _opened(self, question: Question, raw: str | bytes | None) -> OpenQuestion:
-        self._asked += 1
-        key = f"q{self._asked}"
+        question = replace(question, params=self._with_clean_words(question.params))
+        key = self._key_of(question)
         now, loop = self._owner.engine.now(), asyncio.get_running_loop()
         waiting = OpenQuestion(key, question, now, now + self._owner.engine.question_expiry, loop.create_future())
         self.open[key] = waiting
         if self._since_waiting is None:
             self._since_waiting = loop.time()
         shown = {"method": question.method, "question": key, "message": str(question.params.get("message", ""))}
-        self._owner.engine.record(EventKind.QUESTION_ASKED, self.kept.id, self._clean(shown))
+        self._owner.engine.record(EventKind.QUESTION_ASKED, self.kept.id, shown)
         if raw is not None:
             self._journal("question", {"question": key}, raw)
         self._owner.tell_question(self, waiting)
         self.stir()
         return waiting
+
+    def _key_of(self, question: Question) -> str:
+        """A new key; one that was open when an earlier gateway ended, and is asked again, keeps its own."""
+        digest = self._owner.engine.digest(repr((question.method, sorted(question.params.items()))))
+        known = [key for key, one in self.kept.questions.items() if one == digest and key not in self.open]
+        asked = self.kept.asked + (not known)
+        key = known[0] if known else f"q{asked}"
+        self.kept = replace(self.kept, asked=asked, questions={**self.kept.questions, key: digest})
+        return key
 
     def _closed(self, waiting: OpenQuestion) -> None:
         self.open.pop(waiting.key, None)
@@ -175,11 +209,12 @@ class Delegation:
             self._keeping = asyncio.ensure_future(self._keep_usage())
 
     async def _keep_usage(self) -> None:
-        if self.kept.ended is None and self.total != self.kept.usage:
+        while self.kept.ended is None and self.total != self.kept.usage:  # more may be told while it is written
             try:
                 await self.save(usage=self.total)
             except OSError as error:
                 self._owner.engine.log.error("what a run used could not be kept", run=self.kept.id, error=str(error))  # noqa: TRY400
+                return
 
     def stir(self) -> None:
         """Something changed: wake whoever looks on."""
@@ -255,7 +290,7 @@ class Delegation:
     @property
     def text(self) -> str:
         """What the agent said, the last of it."""
-        return "".join(self._said)
+        return self._redact("".join(self._said))  # a secret may come in two pieces
 
     @property
     def tools(self) -> list[ToolUse]:
@@ -283,14 +318,14 @@ class Delegation:
                 self.usage = event.usage
             case Warned():
                 if len(self.warnings) < MOST_WARNINGS:
-                    self.warnings.append(self._redact(event.text))
+                    self.warnings.append(event.text)
             case Started() | Thought():
                 pass
             case never:
                 assert_never(never)
 
     def _say(self, event: Text) -> None:
-        text = self._redact(event.text)
+        text = event.text
         if event.final and self._said and event.message and event.message == self._message:
             return  # the whole of a message whose pieces are there already
         apart = "\n" if self._said and event.message != self._message else ""
@@ -304,7 +339,7 @@ class Delegation:
 
     def _journal(self, what: str, fields: Mapping[str, Any], raw: str | bytes | None) -> None:
         self.kept = replace(self.kept, events=self.kept.events + 1)
-        data: dict[str, Any] = {"seq": self.kept.events, "type": what, **self._clean(fields)}
+        data: dict[str, Any] = {"seq": self.kept.events, "type": what, **fields}
         if raw is not None:
             text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
             text = self._redact(text)
@@ -313,16 +348,34 @@ class Delegation:
                 data["raw_cut"] = len(text)
         self._owner.engine.record(EventKind.AGENT_EVENT, self.kept.id, data)
 
-    def _clean(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: self._cleaned(value) for name, value in fields.items()}
+    # -- secrets ------------------------------------------------------------------------------------------------------
 
-    def _cleaned(self, value: Any) -> Any:
+    def hide(self, secret: Secret) -> None:
+        """Keep one more word out of everything that is shown or kept."""
+        before, more = self._redact, words_redactor((secret,))
+        self._redact = lambda text: more(before(text))
+
+    def cleaned(self, said: Said) -> Said:
+        """What the agent said without the secrets that it was given: an event, or an end."""
+        if self._redact is str:
+            return said
+        fields = {one.name: getattr(said, one.name) for one in dataclass_fields(said)}
+        changed = {name: clean for name, value in fields.items() if (clean := self._clean(value)) != value}
+        return replace(said, **changed) if changed else said
+
+    def _with_clean_words(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The message of a question alone: options and addresses must stay what they are."""
+        return {**params, **{"message": self._clean(value) for name, value in params.items() if name == "message"}}
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, enum.Enum):
+            return value
         if isinstance(value, str):
             return self._redact(value)
         if isinstance(value, Mapping):
-            return {str(key): self._cleaned(one) for key, one in value.items()}
+            return {self._clean(key): self._clean(one) for key, one in value.items()}
         if isinstance(value, list | tuple):
-            return [self._cleaned(one) for one in value]
+            return type(value)(self._clean(one) for one in value)
         return value
 
 

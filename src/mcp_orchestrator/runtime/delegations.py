@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,6 +70,9 @@ class Delegations:
         self._live: dict[str, Delegation] = {}
         self._ended: dict[str, Delegation] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._beginning: dict[str, asyncio.Task[Delegation]] = {}
+        self._called_off: dict[str, str] = {}
+        self.stopping = False
 
     def configure(self, agents: Mapping[str, AgentBackend], rules: DelegationSpec) -> None:
         """Run with these agents from now on; delegations that are going on keep those they have."""
@@ -90,10 +93,31 @@ class Delegations:
     async def begin(self, order: Order) -> Delegation:
         """Accept an order: it is on record, durably, before anything is started.
 
+        Whoever stops waiting for that in the middle leaves a delegation that goes on, unless it is called off.
+
         Raises:
             DelegationError: nothing was begun.
             OSError: it could not be recorded; nothing was begun.
         """
+        beginning = self._beginning[order.run] = self.engine.loop.create_task(self._begin(order))
+        beginning.add_done_callback(lambda done: self._begun(order.run, done))
+        return await asyncio.shield(beginning)
+
+    def call_off(self, run: str, reason: str) -> None:
+        """Nobody wants a delegation any more that may still be about to begin."""
+        if run in self._beginning:
+            self._called_off[run] = reason
+        elif run in self._live:
+            self._live[run].cancel(reason)
+
+    def _begun(self, run: str, done: asyncio.Task[Delegation]) -> None:
+        del self._beginning[run]
+        reason = self._called_off.pop(run, "")
+        if not done.cancelled() and done.exception() is None and reason:
+            done.result().cancel(reason)
+
+    async def _begin(self, order: Order) -> Delegation:
+        order = self._in_place(order)
         choice = self.choose(order)
         if choice.agent is None:
             raise DelegationError(choice.refusal)
@@ -119,21 +143,47 @@ class Delegations:
             decision=tuple(asdict(reason) for reason in choice.reasons),
             created=now,
             updated=now,
+            groups=order.owner.groups,
+            team=order.owner.team,
+            scopes=order.owner.scopes,
         )
         delegation = Delegation(kept, self, words_redactor(spec.confidential))
         await self.store.save(kept)
+        self.tell_accepted(kept)
+        if self.stopping:
+            delegation.over.set()  # it is on record: the next gateway carries it out
+            return delegation
+        self.carry_on(delegation)
+        if order.owner.run and not self._is_going_on(order.owner.run):
+            delegation.cancel(f"the run {order.owner.run} that delegated it is over")
+        return delegation
+
+    def _is_going_on(self, run: str) -> bool:
+        found = self._live.get(run)
+        return found is not None and found.kept.ended is None and not found.stop.is_set()
+
+    def tell_accepted(self, kept: Delegated) -> None:
+        """Journal that a delegation was accepted, and why its agent has it."""
         data = {
             "agent": kept.agent,
             "task": self.engine.digest(kept.task),
             "mode": kept.mode.value,
             "owner": kept.owner,
         }
-        more = {"parent": parent, "depth": kept.depth, "trace": kept.trace, "reasons": list(kept.decision)}
+        more = {"parent": kept.parent, "depth": kept.depth, "trace": kept.trace, "reasons": list(kept.decision)}
         self.engine.record(EventKind.DELEGATION_ACCEPTED, kept.id, {**data, **more})
-        self.carry_on(delegation)
-        return delegation
+
+    def _in_place(self, order: Order) -> Order:
+        """An agent that names no workspace means its own."""
+        parent = self._live.get(order.owner.run)
+        own = parent.kept.workspace if parent is not None else None
+        if order.workspace is not None or own is None or own.origin is None:
+            return order
+        return replace(order, workspace=own.path)
 
     def _check(self, order: Order) -> None:
+        if order.owner.run and not self._is_going_on(order.owner.run):
+            raise DelegationError(f"the run {order.owner.run} that you work for is over")
         if order.owner.depth >= self.rules.depth:
             text = f"agents may delegate {self.rules.depth} deep (delegation.depth); do this piece of work yourself"
             raise DelegationError(text)
@@ -156,8 +206,15 @@ class Delegations:
             return {}
         left = {name: value for name, value in parent.kept.limits.items() if name != "turns"}
         if "cost" in left:
-            left["cost"] = max(0.0, left["cost"] - (parent.total.cost or 0))
+            left["cost"] = left["cost"] - self.spent(parent)
+            if left["cost"] <= 0:
+                raise DelegationError("nothing is left of the budget of the run that you work for")
         return left
+
+    def spent(self, delegation: Delegation) -> int:
+        """Micro-dollars that a run and all that its agent delegated have used so far."""
+        below = [one for one in self._live.values() if one.kept.parent == delegation.kept.id]
+        return (delegation.total.cost or 0) + delegation.below + sum(self.spent(one) for one in below)
 
     def _check_place(self, given: str, own: Workspace | None) -> None:
         path = Path(given)
@@ -247,6 +304,11 @@ class Delegations:
     def _may(kept: Delegated, who: Principal | None) -> bool:
         return who is None or kept.owner == who.id
 
+    async def needs_no_workspace(self, run: str, since: float) -> bool:
+        """Whether a run is unknown, or ended before a time (seconds since the epoch)."""
+        kept = await self.store.find(run)
+        return kept is None or (kept.ended is not None and kept.updated < since)
+
     # -- acting ---------------------------------------------------------------------------------------------------
 
     async def cancel(self, run: str, who: Principal | None, reason: str) -> Delegated:
@@ -254,10 +316,17 @@ class Delegations:
         kept = await self.find(run, who)
         delegation = self._live.get(run)
         if delegation is None:
+            self.check_ours(kept)
             return kept
         delegation.cancel(reason)
         await delegation.over.wait()
         return delegation.kept
+
+    def check_ours(self, kept: Delegated) -> None:
+        """Raise LookupError where a run has not ended and is not ours to act on."""
+        if kept.ended is None and kept.id not in self._live:
+            text = f"run '{kept.id}' is carried out by another gateway on the same state file, or waits for one"
+            raise LookupError(f"{text}; act on it there")
 
     def stop_children(self, run: str) -> None:
         """A run is over, and with it the principal that delegated on its behalf: so are its own delegations."""
@@ -293,10 +362,20 @@ class Delegations:
     def used(self, delegation: Delegation) -> None:
         """The usage of a turn grew: a limit may be reached in the middle of it."""
         delegation.keep_usage()
-        limit, cost = delegation.kept.limits.get("cost"), delegation.total.cost
-        if limit is not None and cost is not None and cost >= limit and not delegation.stop.is_set():
-            delegation.limit = TroubleKind.BUDGET
-            delegation.cancel(f"the budget of this run is spent (${cost / 1e6:.4f} of ${limit / 1e6:.4f})")
+        over: Delegation | None = delegation
+        while over is not None:  # what an agent delegates is paid for by whoever let it
+            said = self.overspent(over)
+            if said and not over.stop.is_set():
+                over.limit = TroubleKind.BUDGET
+                over.cancel(said)
+            over = self.parent_of(over.kept)
+
+    def overspent(self, delegation: Delegation) -> str:
+        """That the budget of a run is spent, or ""."""
+        limit, cost = delegation.kept.limits.get("cost"), self.spent(delegation)
+        if limit is None or cost < limit or not cost:
+            return ""
+        return f"the budget of this run is spent (${cost / 1e6:.4f} of ${limit / 1e6:.4f})"
 
     def tell_question(self, delegation: Delegation, waiting: OpenQuestion) -> None:
         """Say in the log how a question can be answered."""
@@ -309,6 +388,9 @@ class Delegations:
 
     async def stop(self) -> None:
         """The gateway ends: agents are ended with it; what was not over is taken up again at the next start."""
+        self.stopping = True
+        if self._beginning:
+            await asyncio.wait(self._beginning.values(), timeout=5)
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

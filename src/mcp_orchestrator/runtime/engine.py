@@ -94,13 +94,21 @@ class Engine:
         return run
 
     def _make(self, call: Call, plan: Plan, port: Port) -> Run:
-        self._count += 1
-        run = Run(f"{self.prefix}{self._count:06x}", call, plan, port, self)
+        run = Run(self.new_run_id(), call, plan, port, self)
         if self._trace:
             # A given context passes on untouched: we export no spans of our own yet, so a child would dangle.
             own = call.principal.trace  # of an agent that works for a run: its calls hang under it, whatever it says
-            run.trace = own or trace_id(call.meta.get("traceparent")) or self._randomness(16).hex()
+            run.trace = own or trace_id(call.meta.get("traceparent")) or self.new_trace()
         return run
+
+    def new_run_id(self) -> str:
+        """An id for a run: those of one gateway count up behind its prefix."""
+        self._count += 1
+        return f"{self.prefix}{self._count:06x}"
+
+    def new_trace(self) -> str:
+        """A trace id (W3C trace context), or "" where traces are switched off."""
+        return self._randomness(16).hex() if self._trace else ""
 
     def _work(self, run: Run, plan: Plan, supervisor: Supervisor | None) -> Coroutine[Any, Any, None]:
         if plan.target is not None and supervisor is not None:

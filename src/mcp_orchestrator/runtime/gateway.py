@@ -114,7 +114,7 @@ class Gateway:
             generation = await self._known()
         catalog = generation.catalog(view.era, view.profile)
         size, stamps = generation.snapshot.page_size, self.engine.stamps
-        return listing.page(catalog, kind, cursor, size, stamps, apps=view.apps)
+        return listing.page(catalog, kind, cursor, size, stamps, apps=view.apps, who=view.principal)
 
     def header_schema(self, view: View, tool: str) -> Mapping[str, Any] | None:
         """The input schema of a tool that asks for `Mcp-Param-*` headers."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from mcp_orchestrator.model.delegation import Delegated, DelegationState
+from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.storage.keeper import Keeper
 from mcp_orchestrator.storage.trouble import StorageError
 
@@ -72,6 +73,12 @@ def find_delegated(connection: sqlite3.Connection, run: str) -> Delegated | None
     """One by its run id."""
     row = connection.execute("SELECT body FROM delegation WHERE id = ?", (run,)).fetchone()
     return None if row is None else decode_delegated(row[0])
+
+
+def has_event(connection: sqlite3.Connection, run: str, kind: EventKind) -> bool:
+    """Whether the journal has an event of a kind for a run."""
+    query = "SELECT 1 FROM event WHERE run = ? AND kind = ? LIMIT 1"
+    return connection.execute(query, (run, kind.value)).fetchone() is not None
 
 
 def recent_delegated(
@@ -142,6 +149,10 @@ class SqliteDelegations:
     async def find(self, run: str) -> Delegated | None:
         """One by its run id, whoever carries it out."""
         return await self._ask(functools.partial(find_delegated, run=run))
+
+    async def told(self, run: str, kind: EventKind) -> bool:
+        """Whether the journal has an event of this kind for a run."""
+        return await self._ask(functools.partial(has_event, run=run, kind=kind))
 
     async def recent(self, owner: str | None, limit: int, before: float | None = None) -> Sequence[Delegated]:
         """The newest first, of one principal or of all, begun before a time."""

@@ -11,9 +11,10 @@ from typing import Final
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.delegation import Delegated, DelegationState
-from mcp_orchestrator.model.event import Event
+from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.storage.connecting import open_reader
 from mcp_orchestrator.storage.offers import decode_eras, decode_offers, era_rows, offer_rows
+from mcp_orchestrator.storage.tokens import MemoryTokens
 from mcp_orchestrator.storage.trouble import StorageError
 
 RING: Final = 1000
@@ -33,8 +34,9 @@ _SETTLED: Final = Settled()
 class MemoryDelegations:
     """A `DelegationStore` that forgets with the process; of those that ended, the last `ring` are kept."""
 
-    def __init__(self, ring: int = RING) -> None:
+    def __init__(self, ring: int = RING, events: Sequence[Event] | deque[Event] = ()) -> None:
         self._ring = ring
+        self._events = events
         self._kept: dict[str, Delegated] = {}
 
     async def save(self, delegated: Delegated) -> None:
@@ -52,6 +54,10 @@ class MemoryDelegations:
     async def find(self, run: str) -> Delegated | None:
         """One by its run id."""
         return self._kept.get(run)
+
+    async def told(self, run: str, kind: EventKind) -> bool:
+        """Whether the journal beside it has an event of this kind for a run."""
+        return any(event.run == run and event.kind is kind for event in self._events)
 
     async def recent(self, owner: str | None, limit: int, before: float | None = None) -> Sequence[Delegated]:
         """The newest first, of one principal or of all, begun before a time."""
@@ -74,7 +80,8 @@ class MemoryStore:
         self._events: deque[Event] = deque(maxlen=ring)
         self._offers: dict[tuple[str, str], Offers] = {}
         self._eras: dict[str, dict[Era, bool]] = {}
-        self.delegations = MemoryDelegations(ring)
+        self.delegations = MemoryDelegations(ring, self._events)
+        self.tokens = MemoryTokens()
 
     @property
     def events(self) -> tuple[Event, ...]:

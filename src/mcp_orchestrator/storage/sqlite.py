@@ -1,4 +1,4 @@
-"""State in one SQLite file: the journal with group commit, delegations, and what is remembered of backends."""
+"""State in one SQLite file: the journal with group commit, delegations, tokens, and what is remembered of backends."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from mcp_orchestrator.storage.chain import Verdict
 from mcp_orchestrator.storage.connecting import prepare_place
 from mcp_orchestrator.storage.delegations import SqliteDelegations
 from mcp_orchestrator.storage.reading import JournalReader
+from mcp_orchestrator.storage.tokens import SqliteTokens
 from mcp_orchestrator.storage.trouble import StorageError, again
 from mcp_orchestrator.storage.writer import JournalFile, Writer
 
@@ -38,7 +39,7 @@ LINGER: Final = 0.05
 
 
 class SqliteStore:
-    """A `JournalSink` and `OfferStore` on one file, with a `DelegationStore`. Use all of it on one event loop; a thread of its own writes.
+    """A `JournalSink` and `OfferStore` on one file, with a `DelegationStore` and a `TokenStore`. Use all of it on one event loop; a thread of its own writes.
 
     Commits are grouped: whatever was recorded while one batch was being written goes into the next one, in one
     transaction, and all its waiters wake from one call into the loop. An acknowledged record survives the end of
@@ -68,6 +69,7 @@ class SqliteStore:
         self._dropped = 0
         self._broken: StorageError | None = None
         self.delegations = SqliteDelegations(path, self._ask)
+        self.tokens = SqliteTokens(self._ask)
 
     @property
     def path(self) -> Path:

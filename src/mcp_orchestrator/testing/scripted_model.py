@@ -1,8 +1,8 @@
 """A model endpoint on loopback that plays a script, so that real agents run offline: no account, no cost, no chance.
 
-It speaks the streams of two model interfaces: Anthropic Messages (`POST /v1/messages`), as Claude Code 2.1.330 uses
-it, and OpenAI Responses (`POST /v1/responses`, `wire_api = "responses"`), as Codex 0.169.0 uses it (both 2026-11-24).
-What to say next is read off the request itself, so retries and side requests (titles, classifiers) do no harm.
+It speaks the interfaces that agents use: Anthropic Messages, OpenAI Responses and chat completions, and Gemini
+(`testing.model_*`). What to say next is read off the request itself, so retries and side requests (titles,
+classifiers) do no harm.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
 
+from mcp_orchestrator.testing import model_anthropic, model_gemini, model_openai, model_openai_chat
+
 _OVER: Final = "The script is over."
 _ASIDE: Final = "ok"
+_EVENTS: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Seen:
 class ScriptedModel:
     """Serves `turns` on 127.0.0.1 while its `with` block lasts. `seen` holds the requests that offered tools.
 
-    `url` is the base for Anthropic clients (`ANTHROPIC_BASE_URL`); `url + "/v1"` the one for OpenAI clients.
+    `url` is the base for Anthropic and Gemini clients (`ANTHROPIC_BASE_URL`, `GOOGLE_GEMINI_BASE_URL`); `url + "/v1"`
+    the one for OpenAI clients.
     """
 
     def __init__(self, turns: Sequence[Turn]) -> None:
@@ -79,29 +83,65 @@ class ScriptedModel:
         self._server.shutdown()
         self._server.server_close()
 
-    def reply(self, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The events, `(type, data)`, that answer one request; it is remembered when it offers tools."""
-        anthropic = "messages" in path
-        offered = dict(_offered(body.get("tools")))
-        answered = dict(_anthropic_results(body) if anthropic else _openai_results(body))
-        if offered:
+    def answer(self, path: str, body: Mapping[str, Any]) -> tuple[str, str]:
+        """The answer to one request, as its media type and text; it is remembered when it offers tools."""
+        model, stream = str(body.get("model", "scripted")), body.get("stream") is True
+        if path.endswith("/v1/messages"):
+            text, calls, _offers = self._reply(path, body, _offered(body.get("tools")), model_anthropic.results(body))
+            events = list(model_anthropic.events(text, calls, model))
+            return _typed(events) if stream else _json(model_anthropic.whole(events))
+        if path.endswith("/responses"):
+            text, calls, offers = self._reply(path, body, _offered(body.get("tools")), model_openai.results(body))
+            return _typed(list(model_openai.events(text, calls, offers)))
+        if path.endswith("/chat/completions"):
+            found = model_openai_chat.offered(body), model_openai_chat.results(body)
+            text, calls, _offers = self._reply(path, body, *found)
+            if not stream:
+                return _json(model_openai_chat.whole(text, calls, model))
+            return _EVENTS, _data(model_openai_chat.chunks(text, calls, model)) + "data: [DONE]\n\n"
+        if path.endswith(("GenerateContent", ":generateContent")):
+            found = model_gemini.offered(body), model_gemini.results(body, self._order())
+            text, calls, offers = self._reply(path, body, *found)
+            if not offers:
+                text = model_gemini.aside(body) or text
+            told = model_gemini.response(text, calls, path.rpartition("/")[2].partition(":")[0])
+            return (_EVENTS, _data([told])) if path.endswith(":streamGenerateContent") else _json(told)
+        return _json({"input_tokens": 10, "totalTokens": 10})
+
+    def _reply(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        offered: Iterator[tuple[str, Mapping[str, Any]]],
+        results: Iterator[tuple[str, Any]],
+    ) -> tuple[str, list[tuple[str, str, Mapping[str, Any]]], Mapping[str, Any]]:
+        """What to say to a request: text, calls by the names that were offered, and the offers."""
+        offers, answered = dict(offered), dict(results)
+        if offers:
             with self._lock:
-                self._seen.append(Seen(path, body, offered, answered))
-        number, turn = self._next(answered, _said(body)) if offered else (0, Turn(_ASIDE))
+                self._seen.append(Seen(path, body, offers, answered))
+        number, turn = self._next(answered, _said(body)) if offers else (0, Turn(_ASIDE))
         calls = [
-            (f"call_{number}_{place}", _whole_name(use.tool, offered), use.arguments)
-            for place, use in enumerate(turn.uses)
+            (_call(number, place), _whole_name(use.tool, offers), use.arguments) for place, use in enumerate(turn.uses)
         ]
-        model = str(body.get("model", "scripted"))
-        return _anthropic_events(turn.text, calls, model) if anthropic else _openai_events(turn.text, calls, offered)
+        return turn.text, calls, offers
 
     def _next(self, answered: Mapping[str, Any], said: str) -> tuple[int, Turn]:
         """The first turn that is not in the conversation yet: its calls unanswered, or its text unsaid."""
         for number, turn in enumerate(self._turns):
-            done = all(f"call_{number}_{place}" in answered for place in range(len(turn.uses)))
+            done = all(_call(number, place) in answered for place in range(len(turn.uses)))
             if not done or (not turn.uses and turn.text not in said):
                 return number, turn
         return len(self._turns), Turn(_OVER)
+
+    def _order(self) -> list[str]:
+        """The ids of all calls of the script, in order."""
+        return [_call(number, place) for number, turn in enumerate(self._turns) for place in range(len(turn.uses))]
+
+
+def _call(number: int, place: int) -> str:
+    """The id of a call of the script."""
+    return f"call_{number}_{place}"
 
 
 def _offered(tools: Any, space: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -117,71 +157,27 @@ def _whole_name(wanted: str, offered: Mapping[str, Any]) -> str:
     """The offered name that is or ends in `wanted`; else `wanted` itself, which the agent may then refuse."""
     if wanted in offered:
         return wanted
-    return next((name for name in offered if name.endswith(f"__{wanted}")), wanted)
+    return next((name for name in offered if name.endswith((f"__{wanted}", f"_{wanted}"))), wanted)
 
 
 def _said(body: Mapping[str, Any]) -> str:
-    """All that assistants said before, as one text to search."""
-    before = body.get("messages") or body.get("input") or []
-    return json.dumps([one for one in before if isinstance(one, dict) and one.get("role") == "assistant"])
+    """All that the model said before, as one text to search."""
+    before = body.get("messages") or body.get("input") or body.get("contents") or []
+    roles = ("assistant", "model")
+    return json.dumps([one for one in before if isinstance(one, dict) and one.get("role") in roles])
 
 
-def _anthropic_results(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for message in body.get("messages", ()):
-        for block in message["content"] if isinstance(message.get("content"), list) else ():
-            if block.get("type") == "tool_result":
-                yield block["tool_use_id"], block.get("content")
+def _json(value: Mapping[str, Any]) -> tuple[str, str]:
+    return "application/json", json.dumps(value)
 
 
-def _openai_results(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for item in body["input"] if isinstance(body.get("input"), list) else ():
-        if item.get("type") == "function_call_output":
-            yield item["call_id"], item.get("output")
+def _typed(events: Sequence[tuple[str, dict[str, Any]]]) -> tuple[str, str]:
+    lines = [f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n" for kind, data in events]
+    return _EVENTS, "".join(lines)
 
 
-_Calls = Sequence[tuple[str, str, Mapping[str, Any]]]
-_Events = Iterator[tuple[str, dict[str, Any]]]
-
-
-def _anthropic_events(text: str, calls: _Calls, model: str) -> _Events:
-    """The stream of one assistant message: blocks of text and tool use, each opened, filled and closed."""
-    usage = {"input_tokens": 10, "output_tokens": 5}
-    message = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model, "content": []}
-    yield "message_start", {"message": message | {"stop_reason": None, "stop_sequence": None, "usage": usage}}
-    blocks: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    if text:
-        blocks.append(({"type": "text", "text": ""}, {"type": "text_delta", "text": text}))
-    for call, name, arguments in calls:
-        opened = {"type": "tool_use", "id": call, "name": name, "input": {}}
-        blocks.append((opened, {"type": "input_json_delta", "partial_json": json.dumps(dict(arguments))}))
-    for index, (opened, delta) in enumerate(blocks):
-        yield "content_block_start", {"index": index, "content_block": opened}
-        yield "content_block_delta", {"index": index, "delta": delta}
-        yield "content_block_stop", {"index": index}
-    reason = "tool_use" if calls else "end_turn"
-    yield "message_delta", {"delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}
-    yield "message_stop", {}
-
-
-def _openai_events(text: str, calls: _Calls, offered: Mapping[str, Any]) -> _Events:
-    """The stream of one response: its items, each added and done. A call names the namespace of its tool apart."""
-    response: dict[str, Any] = {"id": "resp_scripted", "object": "response", "output": []}
-    yield "response.created", {"response": response | {"status": "in_progress"}}
-    items: list[dict[str, Any]] = []
-    if text:
-        content = [{"type": "output_text", "text": text, "annotations": []}]
-        items.append({"type": "message", "id": "msg_scripted", "role": "assistant", "content": content})
-    for call, name, arguments in calls:
-        own = str(offered[name]["name"]) if name in offered else name
-        space = {"namespace": name.removesuffix(f"__{own}")} if own != name else {}
-        item = {"type": "function_call", "id": f"fc_{call}", "call_id": call, "name": own}
-        items.append(item | space | {"arguments": json.dumps(dict(arguments))})
-    for index, item in enumerate(items):
-        yield "response.output_item.added", {"output_index": index, "item": item | {"status": "in_progress"}}
-        yield "response.output_item.done", {"output_index": index, "item": item | {"status": "completed"}}
-    details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
-    usage = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15, **details}
-    yield "response.completed", {"response": response | {"status": "completed", "output": items, "usage": usage}}
+def _data(events: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events)
 
 
 def _handler_of(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
@@ -191,28 +187,17 @@ def _handler_of(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_HEAD(self) -> None:
-            self._send(b"", "text/plain")
+            self._send("text/plain", "")
 
         def do_GET(self) -> None:
-            self._send(b'{"data": [], "models": []}')
+            self._send("application/json", '{"data": [], "models": []}')
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-            path = self.path.partition("?")[0]
-            if path.endswith("/v1/messages"):
-                events = list(model.reply(path, body))
-                if not body.get("stream"):
-                    self._send(json.dumps(_folded(events)).encode())
-                    return
-            elif path.endswith("/v1/responses"):
-                events = list(model.reply(path, body))
-            else:
-                self._send(b'{"input_tokens": 10}')
-                return
-            lines = [f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n" for kind, data in events]
-            self._send("".join(lines).encode(), "text/event-stream")
+            self._send(*model.answer(self.path.partition("?")[0], body))
 
-        def _send(self, body: bytes, kind: str = "application/json") -> None:
+        def _send(self, kind: str, text: str) -> None:
+            body = text.encode()
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -223,19 +208,3 @@ def _handler_of(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
             """Say nothing: the program's output belongs to its user."""
 
     return Handler
-
-
-def _folded(events: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """The message that a stream of Anthropic events makes, for requests that do not stream."""
-    message: dict[str, Any] = dict(events[0][1]["message"])
-    content: list[dict[str, Any]] = []
-    for kind, data in events:
-        if kind == "content_block_start":
-            content.append(dict(data["content_block"]))
-        elif kind == "content_block_delta" and "text" in data["delta"]:
-            content[-1]["text"] = data["delta"]["text"]
-        elif kind == "content_block_delta":
-            content[-1]["input"] = json.loads(data["delta"]["partial_json"])
-        elif kind == "message_delta":
-            message |= data["delta"]
-    return message | {"content": content}

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -107,12 +108,16 @@ class Worktrees:
             with suppress(GitError):
                 await git(Path(workspace.repository), "worktree", "prune")
 
-    async def sweep(self, older_than: float) -> int:
-        """Discard the workspaces that were made before a time (seconds since the epoch); returns how many."""
+    async def sweep(self, older_than: float, may_go: Callable[[str], Awaitable[bool]]) -> int:
+        """Discard workspaces that were made before a time (seconds since the epoch); returns how many.
+
+        `may_go` tells of a run whether nobody needs its workspace any more.
+        """
         gone = 0
-        for note in await asyncio.to_thread(_notes, self._root, older_than):
-            await self.discard(note)
-            gone += 1
+        for workspace in await asyncio.to_thread(_notes, self._root, older_than):
+            if await may_go(workspace.run):
+                await self.discard(workspace)
+                gone += 1
         return gone
 
     def _tree(self, workspace: Workspace) -> Path:

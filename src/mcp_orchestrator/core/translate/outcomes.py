@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from mcp_orchestrator.core.scopes import MISSING_SCOPE
 from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.errors import (
@@ -65,11 +66,13 @@ def to_client(outcome: Outcome, method: str, client: ClientFace) -> bytes:
 
 
 def http_status(outcome: Outcome) -> int:
-    """The HTTP status of a modern JSON reply (MCP 2026-07-28 basic/transports, error responses)."""
+    """The HTTP status of a modern JSON reply (MCP 2026-07-28 basic/transports, error responses; basic/authorization)."""
     if not isinstance(outcome, Failed):
         return 200
     if outcome.code == METHOD_NOT_FOUND:
         return 404
+    if outcome.kind is FailureKind.REFUSED and isinstance(outcome.data, dict) and MISSING_SCOPE in outcome.data:
+        return 403
     return 400 if outcome.code in _CLIENT_ERRORS else 200
 
 
