@@ -257,14 +257,14 @@ class Application:
 
         sign_in = SignIn(self.callers, self.gateway.has_profile)
         if self.snapshot.a2a is not None and self._agents is not None:
-            self.a2a_url = await self._agents.serve_a2a(self.snapshot.a2a, sign_in.caller)
+            self.a2a_url = await self._agents.serve_a2a(self.snapshot.a2a, sign_in)
 
         def note(url: str) -> None:
             self.url = url
             started(url)
 
         listener = HttpListener(self.snapshot.http, self.gateway, self.snapshot.question_expiry, admit=sign_in)
-        self.callers.on_leaving(listener.shut_out)
+        sign_in.on_leaving(listener.shut_out)
         await self._serve(listener, note, self.snapshot.http.drain)
 
     async def serve_stdio(self, profile: str | None) -> None:

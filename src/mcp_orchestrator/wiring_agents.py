@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from mcp_orchestrator.agent_api import AgentBackend, DelegationStore
     from mcp_orchestrator.backends.builtin import Builtin
     from mcp_orchestrator.backends.reaper import Reaper
-    from mcp_orchestrator.listeners.a2a import Admit
+    from mcp_orchestrator.listeners.admission import SignIn
     from mcp_orchestrator.plugin_api import Listener
     from mcp_orchestrator.runtime.gateway import Gateway
 
 SWEEP_EVERY: Final = 86_400.0
 """Seconds between two looks for workspaces whose time is over."""
 
+OWN_TIMEOUT: Final = 86400.0
 SHIM: Final = Path(__file__).parent / "listeners" / "shim.py"
 
 
@@ -109,7 +110,8 @@ class AgentSide:
         from mcp_orchestrator.backends.builtin import Builtin  # noqa: PLC0415 - only where agents are
 
         self._builtin = Builtin(self.delegations)
-        spec = BackendSpec(OWN, TransportKind.HTTP, start=StartPolicy.EAGER)
+        # Runs have time limits of their own, and a task waits for its run as long as that takes.
+        spec = BackendSpec(OWN, TransportKind.HTTP, start=StartPolicy.EAGER, timeout=OWN_TIMEOUT)
         clock, chance = time.monotonic, random.random
         return Supervisor(spec, self._builtin, self._gateway, clock=clock, chance=chance, client_info=self._client_info)
 
@@ -118,6 +120,8 @@ class AgentSide:
         if self._place is None:
             self._place = tempfile.TemporaryDirectory(prefix="mcp-orchestrator-", ignore_cleanup_errors=True)
             await self._let_in(Path(self._place.name))
+            for run in await self.workspaces.settle():
+                self._log.warning("changes that were applied by halves when a gateway ended were put back", run=run)
             left = await take_up(self.delegations)
             if left:
                 self._log.info("delegations of an earlier gateway are taken up", runs=left)
@@ -129,7 +133,9 @@ class AgentSide:
             retain = self.delegations.rules.retain
             since = time.time() - retain
             if retain:
-                gone = await self.workspaces.sweep(since, functools.partial(self.delegations.needs_no_workspace, since=since))
+                gone = await self.workspaces.sweep(
+                    since, functools.partial(self.delegations.needs_no_workspace, since=since)
+                )
                 if gone:
                     self._log.info("old workspaces were removed", workspaces=gone)
             await asyncio.sleep(SWEEP_EVERY)
@@ -158,8 +164,8 @@ class AgentSide:
             serving.result()
         return await ready
 
-    async def serve_a2a(self, spec: A2aSpec, admit: Admit) -> str:
-        """Serve A2A clients until `close`, each as `admit` knows it; returns the public address.
+    async def serve_a2a(self, spec: A2aSpec, sign_in: SignIn) -> str:
+        """Serve A2A clients until `close`, each as `sign_in` knows it; returns the public address.
 
         Raises:
             OSError: the address cannot be listened on, or the extra is not installed; the message says what to do.
@@ -167,7 +173,9 @@ class AgentSide:
         from mcp_orchestrator.listeners.a2a import A2aListener  # noqa: PLC0415 - only where it is configured
         from mcp_orchestrator.runtime.delegation_door import DelegationFront  # noqa: PLC0415
 
-        return await self._serve(A2aListener(spec, DelegationFront(self.delegations), admit))
+        listener = A2aListener(spec, DelegationFront(self.delegations), sign_in)
+        sign_in.on_leaving(listener.shut_out)
+        return await self._serve(listener)
 
     async def close(self) -> None:
         """End agents, then the ways in."""

@@ -83,6 +83,17 @@ def acp_agent(request, tmp_path):
     return AcpAgent(request.param, [str(word) for word in program()], native(), tmp_path)
 
 
+@pytest.fixture(params=["gemini", "opencode"])
+def cli_agent(request, tmp_path):
+    """A program with a home of its own that is started for each task: an `AcpAgent`, whose last word is to be replaced."""
+    node = (ROOT / ".cache" / "node").readlink()
+    program = {
+        "gemini": lambda: (node, _agent("@google/gemini-cli/bundle/gemini.js"), "--acp"),
+        "opencode": lambda: (_agent("opencode-linux-x64/bin/opencode"), "acp"),
+    }[request.param]
+    return AcpAgent(request.param, [str(word) for word in program()], None, tmp_path)
+
+
 @pytest.fixture(scope="session")
 def claude_code(tmp_path_factory):
     """Makes Claude Codes 2.1.330 with homes of their own: `claude_code(model, gateway)`; see `ClaudeCode` for options."""

@@ -9,7 +9,7 @@ import sys
 
 import anyio
 import pytest
-from agent_kit import attachment, files_in, place, text_of
+from agent_kit import files_in, place, text_of
 from failing_model import FailingModel
 
 from mcp_orchestrator.backends import acp
@@ -26,6 +26,7 @@ from mcp_orchestrator.model.agent import (
     TroubleKind,
     Turn,
 )
+from mcp_orchestrator.model.snapshot import Secret
 from mcp_orchestrator.testing.agent_talk import FakeAgentTalk, choosing
 from mcp_orchestrator.testing.scripted_model import ScriptedModel
 from mcp_orchestrator.testing.scripted_model import Turn as Says
@@ -153,10 +154,10 @@ async def test_a_cancel_during_an_open_question_ends_the_turn(acp_agent, opened,
 
 
 async def test_the_gateway_is_its_mcp_server(acp_agent, opened, serve):
-    gateway = serve(NOTES)
+    plugged = Attachment("gateway", serve(NOTES).url, (("X-Run", Secret("1")),), (), ())
     with ScriptedModel([Says("", [acp_agent.note("milk")]), Says("Noted.")]) as model:
         talk = FakeAgentTalk(lambda question: choosing(_once(question))(question))
-        ended = await run(await opened(model.url, attachment=attachment(gateway.url)), talk)
+        ended = await run(await opened(model.url, attachment=plugged), talk)
         results = model.seen[-1].results
     assert (ended.status, ended.text) == (EndStatus.COMPLETED, "Noted.")
     assert "count" in str(results)

@@ -87,7 +87,7 @@ def test_the_name_and_the_parent_are_read_where_an_agent_keeps_them():
         call(title="gateway_echo"),  # opencode
         call(title="gateway-echo"),  # copilot
         call(title="x", _meta={"claudeCode": {"toolName": "mcp__gateway__echo"}}),
-        call(title="mcp.gateway.echo"),  # codex
+        call(title="mcp.gateway.echo", kind="execute"),  # codex
         call(title="gateway__echo"),  # grok, fast-agent
     ],
 )
@@ -95,7 +95,14 @@ def test_a_call_of_this_gateway_is_known_by_the_names_agents_give_it(call_):
     (use,) = read(reading("gateway"), call_)
     assert (use.kind, use.server) == ("mcp", "gateway")
     (use,) = read(reading(), call_)
-    assert (use.kind, use.server) == ("other", None)
+    assert use.kind in ("other", "shell")
+    assert use.server is None
+
+
+@pytest.mark.parametrize("command", ["gateway_echo; rm -r /", "mcp.gateway.echo; rm -r /"])
+def test_a_command_whose_text_begins_like_a_tool_of_this_gateway_is_a_command(command):
+    (use,) = read(reading("gateway"), call(title=command, kind="execute"))
+    assert (use.kind, use.server) == ("shell", None)
 
 
 def test_what_was_refused_is_denied_however_the_agent_says_it():

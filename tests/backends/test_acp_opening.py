@@ -4,8 +4,9 @@ import anyio
 import pytest
 from acp_kit import MODES, Kit, call
 
+from mcp_orchestrator.backends import acp
 from mcp_orchestrator.backends.acp_opening import until_next_minute
-from mcp_orchestrator.model.agent import AgentMode, Started, Text, ToolUse, Turn, Warned
+from mcp_orchestrator.model.agent import AgentMode, EndStatus, Started, Text, ToolUse, TroubleKind, Turn, Warned
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.testing.agent_talk import FakeAgentTalk
 
@@ -122,8 +123,48 @@ async def test_old_turns_that_are_told_after_the_session_was_taken_up_are_no_par
         (60.0, 119.0, 1.5),  # the same minute: until it is over
         (59.9, 60.0, 0.0),  # another one
         (0.0, 600.0, 0.0),
-        (None, 90.0, 30.5),  # nobody knows: it may have been this one
+        (90.0, 90.0, 30.5),
     ],
 )
-async def test_a_session_is_not_loaded_in_the_minute_in_which_it_was_made(made, now, wait):
+async def test_the_minute_in_which_a_session_was_made_is_known_to_be_over(made, now, wait):
     assert until_next_minute(made, now) == wait
+
+
+async def test_a_session_that_would_be_erased_is_taken_up_by_its_first_turn_only(kit, monkeypatch):
+    """gemini-cli 0.61.0 erases a session that is loaded in the minute in which it was made (2026-11-24)."""
+    monkeypatch.setattr(acp, "until_next_minute", lambda _made, _now: 0.05)
+    late = [{"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "old"}}]
+    script = {"initialize": {"agentCapabilities": {"loadSession": True}}, "load_late": late, "prompts": [DONE]}
+    talk = FakeAgentTalk()
+    async with kit.session(script, kit.opening(resume="s"), settings={"profile": "gemini-cli"}) as session:
+        assert session.native == "s"
+        assert kit.parameters("session/load") == []
+        ended = await session.turn(GO, talk)
+    assert ended.text == "Done."
+    assert talk.bindings == [("s", None)]
+    assert [one["sessionId"] for one in kit.parameters("session/load")] == ["s"]
+    script["load"] = {"error": {"code": -32603, "message": "No previous sessions found for this project"}}
+    async with kit.session(script, kit.opening(resume="s"), settings={"profile": "gemini-cli"}) as session:
+        ended = await session.turn(GO, FakeAgentTalk())
+    assert (ended.status, ended.trouble) == (EndStatus.FAILED, TroubleKind.SESSION)
+    assert "No previous sessions found" in ended.message
+
+
+async def test_a_session_that_waits_to_be_taken_up_can_be_closed(kit, monkeypatch):
+    monkeypatch.setattr(acp, "until_next_minute", lambda _made, _now: 3600.0)
+    talk = FakeAgentTalk()
+    script = {"initialize": {"agentCapabilities": {"loadSession": True}}}
+    opening = kit.opening(resume="s")
+    async with (
+        kit.session(script, opening, settings={"profile": "gemini-cli"}) as session,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def stop():
+            await talk.until(lambda: talk.bindings)
+            await session.close()
+
+        tasks.start_soon(stop)
+        ended = await session.turn(GO, talk)
+    assert ended.status is EndStatus.FAILED
+    assert kit.parameters("session/load") == []

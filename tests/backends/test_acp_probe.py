@@ -26,8 +26,16 @@ async def test_its_version_its_modes_and_what_it_can_are_told(kit):
     assert (facts.found, facts.version, facts.verified, facts.signed_in) == (True, "1.2.3", None, True)
     assert facts.modes == ("default", "plan", "yolo")
     assert facts.can == {
-        "resume": True, "fork": True, "questions": True, "usage": True, "cost": False, "cancel": True,
-        "structured": False, "mcp_http": True, "mcp_stdio": False, "read_only": True,
+        "resume": True,
+        "fork": True,
+        "questions": True,
+        "usage": True,
+        "cost": False,
+        "cancel": True,
+        "structured": False,
+        "mcp_http": True,
+        "mcp_stdio": False,
+        "read_only": True,
     }
     assert facts.start > 0
     assert kit.parameters("session/prompt") == []

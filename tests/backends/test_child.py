@@ -223,6 +223,15 @@ async def test_closing_its_input_is_enough_for_a_well_behaved_child(start):
     assert ears.lines == [b"tidied up"]
 
 
+async def test_a_child_works_on_after_we_closed_its_input(start, monkeypatch):
+    """Programs that take one task read to the end of their input, and only then begin."""
+    monkeypatch.setattr("mcp_orchestrator.backends.child._LAST_WORDS", 0)
+    child, ears = await start("import sys, signal; sys.stdin.read(); print('done'); signal.pause()")
+    child.close_input()
+    await ears.until(lambda: ears.lines or ears.ends)
+    assert (ears.lines, ears.ends) == ([b"done"], [])
+
+
 async def test_a_stubborn_child_is_gone_within_the_ladder(start):
     child, ears = await start("import signal\nsignal.signal(15, signal.SIG_IGN)\nprint(1)\nwhile True: signal.pause()")
     await ears.until(lambda: ears.lines)

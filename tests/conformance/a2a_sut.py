@@ -76,9 +76,9 @@ class Requests(A2aRequests):
         super().prompt(message)
         return message["messageId"]
 
-    async def _answer(self, message):
+    async def _answer(self, message, who):
         told = message | {"parts": [{"text": message["messageId"]}]}
-        return await super()._answer(told)
+        return await super()._answer(told, who)
 
     async def on_message_send(self, params, context):
         if params.message.message_id.startswith("tck-message-response"):

@@ -42,10 +42,13 @@ async def test_what_was_working_goes_on_in_the_agents_own_session(tmp_path):
     assert agent.turns[0].prompt.endswith("paint it")
 
 
-async def test_a_session_that_cannot_be_taken_up_is_unknown_and_says_so(tmp_path):
+async def test_a_session_that_cannot_be_taken_up_is_asked_about_and_without_an_answer_unknown(tmp_path):
     agent = Agent(fails=FailureKind.UNAVAILABLE)
     kept = left(tmp_path, DelegationState.WORKING, native="n5")
     house, delegation = await taken_up(tmp_path, agent, kept)
+    await until(delegation, lambda: delegation.open)
+    assert "could not be taken up again" in delegation.open["q1"].question.params["message"]
+    delegation.answer(None, "accept", option="give_up", content=None, by="ada")
     ended = await house.ended(delegation)
     assert (ended.status, ended.trouble, ended.retryable) == (EndStatus.UNKNOWN, TroubleKind.SESSION, False)
     assert "not known" in ended.evidence

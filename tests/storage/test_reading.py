@@ -69,9 +69,10 @@ def test_a_run_waits_while_a_question_of_it_is_open(tmp_path):
     prepare_place(place)
     file = JournalFile(place, Durability.NORMAL)
     here = Event(EventKind.GATEWAY_STARTED, 0.0, None, {"pid": os.getpid(), "runs": "r"})
-    asked, answered = Event(EventKind.QUESTION_ASKED, 2.0, "r"), Event(EventKind.QUESTION_ANSWERED, 3.0, "r")
+    asked, again = (Event(EventKind.QUESTION_ASKED, 2.0, "r", {"question": key}) for key in ("q1", "q2"))
+    answered, too = (Event(EventKind.QUESTION_ANSWERED, 3.0, "r", {"question": key}) for key in ("q2", "q1"))
     seen = []
-    for event in (here, started("r", 1.0), asked, asked, answered, answered, ended("r", 4.0)):
+    for event in (here, started("r", 1.0), asked, again, answered, too, ended("r", 4.0)):
         file.append([event])
         with JournalReader(place) as reader:
             seen += [run.status for run in reader.runs()]

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_orchestrator.model.agent import AgentMode
-from mcp_orchestrator.workspaces.applying import Moved, Step, carry_out, changes_in, seen_as
+from mcp_orchestrator.workspaces.applying import Moved, Step, carry_out, changes_in
+from mcp_orchestrator.workspaces.settling import Note, seen_as
 from mcp_orchestrator.workspaces.worktrees import Worktrees
 
 NAMES = ("a", "b", "d/c")
@@ -86,7 +87,7 @@ def test_a_file_that_moved_on_since_it_was_looked_at_stops_everything(tmp_path):
     ]
     (tmp_path / "b").write_text("somebody else")
     with pytest.raises(Moved):
-        carry_out(steps, "r1")
+        carry_out(steps, "r1", Note(tmp_path, "r1", [step.path for step in steps]))
     assert (tmp_path / "a").read_text() == "a"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from mcp_orchestrator.model.agent import AgentMode
 from mcp_orchestrator.workspaces import applying
-from mcp_orchestrator.workspaces.git import GitError, environment, git
+from mcp_orchestrator.workspaces.git import Git, GitError, environment
 from mcp_orchestrator.workspaces.worktrees import Worktrees
 
 pytestmark = pytest.mark.anyio
@@ -271,7 +271,7 @@ async def test_a_submodule_is_left_to_people(repository, worktrees, tmp_path):
 
 async def test_git_tells_what_is_wrong_and_sees_nothing_of_ours(tmp_path):
     with pytest.raises(GitError, match="rev-parse failed"):
-        await git(tmp_path, "rev-parse", "HEAD")
+        await Git(tmp_path)("rev-parse", "HEAD")
     with pytest.raises(GitError, match="there is no directory"):
-        await git(tmp_path / "nowhere", "status")
+        await Git(tmp_path / "nowhere")("status")
     assert "GIT_DIR" not in environment({"GIT_DIR": "/x", "PATH": "/bin"}, {})

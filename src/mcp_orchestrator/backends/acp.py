@@ -29,6 +29,7 @@ from mcp_orchestrator.backends.acp_opening import (
     settle_model,
     settle_options,
     transport_of,
+    until_next_minute,
 )
 from mcp_orchestrator.backends.acp_probe import look
 from mcp_orchestrator.backends.acp_profiles import profile_of
@@ -44,6 +45,7 @@ from mcp_orchestrator.model.agent import (
     Ended,
     EndStatus,
     Started,
+    TroubleKind,
     Turn,
     Used,
     Warned,
@@ -70,12 +72,16 @@ def create(spec: AgentSpec, reaper: Reaper) -> AcpBackend:
 
 
 class AcpBackend:
-    """Opens sessions with one configured agent. `made` tells when this gateway made a session, by its id."""
+    """Opens sessions with one configured agent.
+
+    `made` tells when this gateway made a session, by its id; others were made before `born` (seconds since the epoch).
+    """
 
     def __init__(self, spec: AgentSpec, reaper: Reaper) -> None:
         self._spec = spec
         self._reaper = reaper
         self.made: dict[str, float] = {}
+        self.born = time.time()
 
     @property
     def spec(self) -> AgentSpec:
@@ -118,6 +124,7 @@ class AcpSession:
         self._interrupted = False
         self._closed = False
         self._heard = asyncio.Event()
+        self._wait = 0.0
 
     @property
     def native(self) -> str | None:
@@ -145,23 +152,44 @@ class AcpSession:
             if profile.authenticate:
                 what = "signing in"
                 await self._link.request("authenticate", {"methodId": profile.authenticate})
-            what = "making a session" if self._opening.resume is None else "taking the session up"
-            await self._make()
         except AcpError as error:
             raise not_opened(spec, profile, error, what) from error
         except ConnectionError as error:
             raise self._ended_early(what) from error
         except BackendError as error:
             raise advised(spec, profile, error) from error
+        self._wait = self._until_safe()
+        if self._wait:
+            self._native = self._opening.resume
+        else:
+            await self._made()
+
+    def _until_safe(self) -> float:
+        """Seconds until the session may be taken up: those may be more than a start may take, so the turn waits."""
+        resume = self._opening.resume
+        if resume is None or "fresh-load" not in self._profile.quirks:
+            return 0.0
+        return until_next_minute(self._backend.made.get(resume, self._backend.born), time.time())
+
+    async def _made(self) -> None:
+        """Have a session. Raises BackendError."""
+        what = "making a session" if self._opening.resume is None else "taking the session up"
+        try:
+            await self._make()
+        except AcpError as error:
+            raise not_opened(self._spec, self._profile, error, what) from error
+        except ConnectionError as error:
+            raise self._ended_early(what) from error
+        except BackendError as error:
+            raise advised(self._spec, self._profile, error) from error
 
     async def _make(self) -> None:
         spec, profile, opening, offered, link = self._spec, self._profile, self._opening, self._offered, self._link
         transport = transport_of(spec, profile, offered)
         if opening.attachment is not None and transport == "none":
             offered.notes.append("it takes no MCP servers, so it works without the tools of this gateway")
-        made = self._backend.made.get(opening.resume) if opening.resume else None
         mcp = servers(opening.attachment, transport)
-        native = await open_session(link, offered, opening, profile, mcp=mcp, made=made)
+        native = await open_session(link, offered, opening, profile, mcp)
         self._native = native
         if opening.resume is not None:
             await self._quiet()
@@ -217,6 +245,8 @@ class AcpSession:
         self._talk, self._reading = talk, reading
         try:
             await talk.bound(native)
+            if self._wait:
+                await self._taken_up()
             talk.event(Started(native, model=offered.model, version=offered.version))
             notes, offered.notes = offered.notes, []
             for note in notes:
@@ -224,9 +254,26 @@ class AcpSession:
             if self._interrupted:
                 return Ended(EndStatus.CANCELLED, evidence="it was stopped before the prompt was sent")
             return await self._carried_out(turn, native, reading, talk)
+        except BackendError as error:
+            trouble = TroubleKind.AUTH if error.kind is FailureKind.REFUSED else TroubleKind.SESSION
+            evidence = "the session could not be taken up"
+            return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, evidence=evidence)
         finally:
             await self._link.settle()
             self._talk = self._reading = None
+
+    async def _taken_up(self) -> None:
+        """Take the session up, once that does it no harm. Raises BackendError."""
+        try:
+            async with asyncio.timeout(self._wait):
+                await self.wait_closed()
+        except TimeoutError:
+            self._wait = 0.0
+        talk, self._talk = self._talk, None  # what is told now are the old turns
+        try:
+            await self._made()
+        finally:
+            self._talk = talk
 
     async def _carried_out(self, turn: Turn, native: str, reading: Reading, talk: AgentTalk) -> Ended:
         text = turn.prompt if turn.schema is None else f"{turn.prompt}{_SCHEMA}{json.dumps(turn.schema)}"
@@ -310,7 +357,8 @@ class AcpSession:
             talk.event(event, line)
         if self._interrupted:
             return {"outcome": {"outcome": "cancelled"}}
-        if self._opening.mode is AgentMode.READ and words_of(known.get("kind")) in WRITES:
+        changes = words_of(known.get("kind")) in WRITES and not reading.is_ours(identifier, known)
+        if self._opening.mode is AgentMode.READ and changes:
             talk.event(Warned("a change was refused: this task may only read", "denied"), line)
             talk.event(reading.refuse(identifier), line)
             return refused(params)

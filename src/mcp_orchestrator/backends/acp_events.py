@@ -6,6 +6,7 @@ The kinds are those of ACP 1 as its SDKs had them on 2026-11-22; a kind that is 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -169,11 +170,12 @@ class Reading:
     def _use(self, identifier: str, known: Frame, status: ToolStatus | None) -> ToolUse:
         title = words_of(known.get("title")) or None
         name = _name(known)
-        server = self._server if self._is_ours(name or "", title or "", identifier) else None
+        kind = KINDS.get(words_of(known.get("kind")), "other")
+        server = self._server if self.is_ours(identifier, known) else None
         return ToolUse(
             identifier,
             name=name or title,
-            kind="mcp" if server else KINDS.get(words_of(known.get("kind")), "other"),
+            kind="mcp" if server else kind,
             title=title,
             status=status,
             server=server,
@@ -182,15 +184,22 @@ class Reading:
             parent=_parent(known),
         )
 
-    def _is_ours(self, name: str, title: str, identifier: str) -> bool:
-        """Whether a tool is one of ours, by the names that agents give to the tools of MCP servers."""
-        server = self._server
+    def is_ours(self, identifier: str, known: Frame) -> bool:
+        """Whether a call is one of a tool of this gateway, by the names that agents give to the tools of MCP servers.
+
+        A command's title is the command, so what it begins with says nothing: only codex-acp 2.6.0 calls a tool of an
+        MCP server a command, and then `mcp.SERVER.TOOL` is all of its title (2026-11-24).
+        """
+        server, title = self._server, words_of(known.get("title"))
         if not server:
             return False
+        if KINDS.get(words_of(known.get("kind"))) in ("shell", "edit"):
+            return re.fullmatch(rf"mcp\.{re.escape(server)}\.[\w-]+", title) is not None
         begins = tuple(
             f"{before}{server}{after}" for before in ("", "mcp__", "mcp_", "mcp.") for after in ("_", "-", ".")
         )
-        return f"({server} MCP Server)" in title or any(word.startswith(begins) for word in (name, title, identifier))
+        names = (_name(known) or "", title, identifier)
+        return f"({server} MCP Server)" in title or any(name.startswith(begins) for name in names)
 
     def _changes(self, identifier: str, known: Frame) -> Iterator[AgentEvent]:
         """The files that a finished call says it changed."""

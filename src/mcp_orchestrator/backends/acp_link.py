@@ -67,6 +67,8 @@ class AcpLink:
         self._watching: asyncio.Task[None] | None = None
         self._asking: dict[object, asyncio.Task[Frame | None]] = {}
         self._withdrawn: set[object] = set()
+        self._coming: set[object] = set()
+        self._cancelled: set[object] = set()
 
     async def start(
         self, command: tuple[str | Secret, ...], opening: AgentOpening, passed: tuple[str, ...], env: Mapping[str, str]
@@ -128,6 +130,7 @@ class AcpLink:
         elif isinstance(method, str):
             params = _Params(record(frame.get("params")))
             params.line, params.key = line, _key(frame["id"])
+            self._coming.add(params.key)
             self._incoming.put_nowait({**frame, "params": params})
         elif isinstance(frame.get("id"), int) and ("result" in frame or "error" in frame):
             self._incoming.put_nowait(_well_formed(frame))
@@ -136,18 +139,25 @@ class AcpLink:
 
     def _noted(self, method: str, params: Frame, line: bytes) -> None:
         if method == "$/cancel_request":
-            task = self._asking.get(_key(params.get("requestId")))
+            key = _key(params.get("requestId"))
+            task = self._asking.get(key)
             if task is not None:
                 task.cancel()
+            elif key in self._coming:
+                self._cancelled.add(key)
             return
         self._on_note(method, params, line)
 
     async def _asked(self, method: str, params: Any, is_notification: bool) -> Frame:
         del is_notification  # those do not come this way
         given = params if isinstance(params, _Params) else _Params()
-        task: asyncio.Task[Frame | None] = asyncio.ensure_future(_awaited(self._on_request(method, given, given.line)))
-        self._asking[given.key] = task
+        self._coming.discard(given.key)
         assert self._error is not None  # noqa: S101 - set before the connection is
+        if given.key in self._cancelled:  # it was taken back before it got here
+            self._cancelled.discard(given.key)
+            raise self._error(REQUEST_CANCELLED, "the request was cancelled")
+        task: asyncio.Task[Frame | None] = asyncio.ensure_future(self._answer(method, given))
+        self._asking[given.key] = task
         try:
             result = await task
         except asyncio.CancelledError:
@@ -163,6 +173,9 @@ class AcpLink:
             self.link.on_warning(Warned(text, "protocol"), given.line)
             raise self._error(METHOD_NOT_FOUND, f"{method} is not supported by this client")
         return result
+
+    async def _answer(self, method: str, given: _Params) -> Frame | None:
+        return await self._on_request(method, given, given.line)
 
     async def _watch(self) -> None:
         await self.link.process.ended.wait()
@@ -196,10 +209,6 @@ def _library() -> tuple[type[Connection], type[RequestError]]:
     from acp.exceptions import RequestError  # noqa: PLC0415
 
     return Connection, RequestError
-
-
-async def _awaited(result: Awaitable[Frame | None]) -> Frame | None:
-    return await result
 
 
 def _key(identifier: object) -> object:

@@ -5,9 +5,7 @@ What an agent does not offer is no error: it is said in `notes`, which become wa
 
 from __future__ import annotations
 
-import asyncio
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -106,9 +104,9 @@ def servers(attachment: Attachment | None, transport: str) -> list[Frame]:
 
 
 async def open_session(
-    link: AcpLink, offered: Offered, opening: AgentOpening, profile: Profile, *, mcp: list[Frame], made: float | None
+    link: AcpLink, offered: Offered, opening: AgentOpening, profile: Profile, mcp: list[Frame]
 ) -> str:
-    """Make a session, or take one up, or branch off one; returns its id. `made`: when we made it, if we did.
+    """Make a session, or take one up, or branch off one; returns its id.
 
     Raises:
         BackendError: the agent cannot take sessions up.
@@ -123,8 +121,6 @@ async def open_session(
             raise BackendError(FailureKind.BAD_ANSWER, "the agent made a session without an id")
         return native
     method = _method(offered, profile, fork=opening.fork)
-    if "fresh-load" in profile.quirks:
-        await asyncio.sleep(until_next_minute(made, time.time()))
     offered.session = await link.request(method, {"sessionId": opening.resume, **where})
     return words_of(offered.session.get("sessionId")) if opening.fork else opening.resume
 
@@ -142,9 +138,9 @@ def _method(offered: Offered, profile: Profile, *, fork: bool) -> str:
     raise BackendError(FailureKind.INVALID, "the agent cannot take an earlier session up again")
 
 
-def until_next_minute(made: float | None, now: float) -> float:
-    """Seconds until the minute is over in which a session was made; it may have been this one, if that is not known."""
-    if made is not None and math.floor(made / _MINUTE) != math.floor(now / _MINUTE):
+def until_next_minute(made: float, now: float) -> float:
+    """Seconds until the minute is over in which a session was made; `made` may be later than it was, never earlier."""
+    if math.floor(made / _MINUTE) != math.floor(now / _MINUTE):
         return 0.0
     return _MINUTE - now % _MINUTE + 0.5
 

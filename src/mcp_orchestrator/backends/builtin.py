@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,12 +24,23 @@ from mcp_orchestrator.model.errors import METHOD_NOT_FOUND
 from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome
 from mcp_orchestrator.plugin_api import Backend, ListChanged, Opening, Session, Talk
 from mcp_orchestrator.runtime.delegation import Delegation, OpenQuestion
-from mcp_orchestrator.runtime.delegations import DelegationError, Delegations, Order
+from mcp_orchestrator.runtime.delegations import Delegations
+from mcp_orchestrator.runtime.orders import DelegationError, Order
 
 HEARTBEAT: Final = 10.0
 """Seconds between two signs of life while a client waits: many clients begin their time limit anew with each."""
 
-_LEAVES_IT: Final = frozenset({"client disconnected", "the listener closes", "the gateway is stopping"})
+_LEAVES_IT: Final = frozenset(
+    {
+        "client disconnected",
+        "the client is gone",
+        "the client ended the session",
+        "the session was idle for too long",
+        "the gateway needed room for a new session",
+        "the listener closes",
+        "the gateway is stopping",
+    }
+)
 """Why a call is cancelled without a client wanting it: the delegation goes on, and can be asked about."""
 
 
@@ -137,7 +149,12 @@ class BuiltinSession(Session):
 
     async def _delegate(self, asked: _Asked) -> Reply:
         order = _order(asked)
-        delegation = await self._delegations.begin(order)
+        try:
+            delegation = await self._delegations.begin(order)
+        except asyncio.CancelledError:
+            if reason := _unwanted(asked.talk):
+                self._delegations.call_off(order.run, reason)
+            raise
         talk = asked.talk
         as_task = isinstance(talk, LongTalk) and words.declares(asked.invocation.client) and talk.become_task()
         wait = None if as_task else _seconds(asked.arguments.get("wait"), self._delegations.rules.wait)
@@ -149,9 +166,8 @@ class BuiltinSession(Session):
         try:
             await attending.until(wait)
         except asyncio.CancelledError:
-            reason = asked.talk.cancelled_because if isinstance(asked.talk, LongTalk) else ""
-            if reason and reason not in _LEAVES_IT:
-                delegation.cancel(f"the client cancelled the call: {reason}")
+            if reason := _unwanted(asked.talk):
+                delegation.cancel(reason)
             raise
         finally:
             attending.leave()
@@ -180,6 +196,7 @@ class BuiltinSession(Session):
             raise ValueError("a person must answer this; it was put to the caller of the run that you work for")
         kept = await self._delegations.find(run, asked.principal)
         delegation = self._delegations.live(run, asked.principal)
+        self._delegations.check_ours(kept)
         if delegation is None or kept.ended is not None:
             raise LookupError(f"run '{run}' has ended ({status_word(kept, asks=False)}); nothing is asked any more")
         content = arguments.get("content")
@@ -276,14 +293,15 @@ class _Attending:
             changed = delegation.changed
             if self._must_tell():
                 return
-            left = HEARTBEAT if end is None or self._putting else min(HEARTBEAT, end - loop.time())
+            left = math.inf if end is None or self._putting else end - loop.time()
             if left <= 0:
                 return
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(min(left, HEARTBEAT)):
                     await changed.wait()
             except TimeoutError:
-                self._beat()
+                if left > HEARTBEAT:  # never just before the result
+                    self._beat()
 
     def leave(self) -> None:
         """The call ends: what was being asked is asked elsewhere."""
@@ -319,6 +337,12 @@ class _Attending:
         said = self._delegation.text[-120:].strip().replace("\n", " ")
         message = f"{self._delegation.kept.agent}: {said or self._delegation.status}"
         self._asked.talk.progress({"progress": self._beats, "message": message})
+
+
+def _unwanted(talk: Talk) -> str:
+    """Why the run is to end with its cancelled call, or "": a client that only went away leaves it."""
+    reason = talk.cancelled_because if isinstance(talk, LongTalk) else ""
+    return f"the client cancelled the call: {reason}" if reason and reason not in _LEAVES_IT else ""
 
 
 def _order(asked: _Asked) -> Order:

@@ -121,6 +121,7 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._process: Process | None = None
         self._stdin: asyncio.WriteTransport | None = None
+        self._input_closed = False
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
         self._reason: str | None = None
@@ -186,8 +187,9 @@ class Child:
             self._stdin.write(b"\n".join(outbox))
 
     def close_input(self) -> None:
-        """Send what waits and close its standard input."""
+        """Send what waits and close its standard input; it may go on with its work."""
         self._flush()
+        self._input_closed = True
         if self._stdin is not None:
             self._stdin.close()
 
@@ -204,6 +206,8 @@ class Child:
             self._pause(1, wait)
 
     def _pipe_closed(self, fd: int) -> None:
+        if fd == 0 and self._input_closed:
+            return
         if fd == 2:  # noqa: PLR2004 - standard error
             self._err.finish()
             return

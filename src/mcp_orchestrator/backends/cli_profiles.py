@@ -21,7 +21,7 @@ from mcp_orchestrator.model.agent import ToolStatus, TroubleKind
 ROWS: Final = Path(__file__).with_name("cli_rows")
 MAX_BYTES: Final = 256 * 1024
 PLACEHOLDERS: Final = ("prompt", "model", "session", "schema_file", "scratch")
-GROUPS: Final = ("input", "output", "cached", "cost", "error", "session", "model")
+GROUPS: Final = ("input", "output", "cached", "cost", "error", "file", "session", "model")
 """What a named group of a pattern may tell."""
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
@@ -201,41 +201,62 @@ def _place(root: Node, where: str) -> Place:
 
 def _checked(profile: Profile, path: Path, root: Table) -> Known:
     """What the types do not say: placeholders, paths and patterns."""
+    try:
+        _check_template(profile)
+        _check_reading(profile)
+        rules = tuple(_rule(position, rule) for position, rule in enumerate(profile.events))
+        patterns = tuple(_pattern(position, line) for position, line in enumerate(profile.lines))
+    except _AtError as error:
+        place = _place(root, error.where)
+        raise ProfileError(f"{path}:{place.line}:{place.column}: {error}") from None
+    return Known(profile, rules, patterns)
 
-    def wrong(where: str, text: str) -> ProfileError:
-        place = _place(root, where)
-        return ProfileError(f"{path}:{place.line}:{place.column}: {text}")
 
-    templates = {"args": profile.args, "resume": profile.resume or (), "modes": ()}
-    for key, arguments in templates.items():
+class _AtError(ValueError):
+    """Something is wrong at a place in a profile."""
+
+    def __init__(self, where: str, text: str) -> None:
+        super().__init__(text)
+        self.where = where
+
+
+def _check_template(profile: Profile) -> None:
+    for key, arguments in (("args", profile.args), ("resume", profile.resume or ())):
         for position, word in enumerate(arguments):
             unknown = _placeholders(word) - set(PLACEHOLDERS)
             if unknown:
                 text = f"no placeholder {{{min(unknown)}}}; there are: {', '.join(PLACEHOLDERS)}"
-                raise wrong(f".{key}[{position}]", text)
-    if profile.prompt == "argument" and not any("prompt" in _placeholders(word) for word in profile.args):
-        raise wrong(".args", "no argument holds {prompt}; write it into one, or say prompt: stdin")
+                raise _AtError(f".{key}[{position}]", text)
+        handed = any("prompt" in _placeholders(word) for word in arguments)
+        if profile.prompt == "argument" and not handed and (arguments or key == "args"):
+            raise _AtError(f".{key}", "no argument holds {prompt}; write it into one, or say prompt: stdin")
+
+
+def _check_reading(profile: Profile) -> None:
     if profile.output == "text" and profile.events:
-        raise wrong(".events", "events are for output jsonl and json; text is read by lines")
+        raise _AtError(".events", "events are for output jsonl and json; text is read by lines")
+    if profile.output != "text" and profile.lines:
+        raise _AtError(".lines", "lines are for output text; JSON is read by events")
     if profile.output != "text" and not profile.events:
-        raise wrong(".output", f"output {profile.output} needs events, which say what it means")
-    rules = []
-    for position, rule in enumerate(profile.events):
-        try:
-            rules.append((Where.parse(rule.where), Where.parse(rule.ok), _paths_checked(rule)))
-        except ValueError as error:
-            raise wrong(f".events[{position}]", str(error)) from None
-    patterns = []
-    for position, line in enumerate(profile.lines):
-        try:
-            pattern = re.compile(line.match)
-        except re.error as error:
-            raise wrong(f".lines[{position}]", f"match is no regular expression: {error}") from None
-        unknown = set(pattern.groupindex) - set(GROUPS)
-        if unknown:
-            raise wrong(f".lines[{position}]", f"no group {min(unknown)!r}; there are: {', '.join(GROUPS)}")
-        patterns.append((pattern, line))
-    return Known(profile, tuple(rules), tuple(patterns))
+        raise _AtError(".output", f"output {profile.output} needs events, which say what it means")
+
+
+def _rule(position: int, rule: Rule) -> tuple[Where, Where, Rule]:
+    try:
+        return Where.parse(rule.where), Where.parse(rule.ok), _paths_checked(rule)
+    except ValueError as error:
+        raise _AtError(f".events[{position}]", str(error)) from None
+
+
+def _pattern(position: int, line: Line) -> tuple[re.Pattern[str], Line]:
+    try:
+        pattern = re.compile(line.match)
+    except re.error as error:
+        raise _AtError(f".lines[{position}]", f"match is no regular expression: {error}") from None
+    unknown = set(pattern.groupindex) - set(GROUPS)
+    if unknown:
+        raise _AtError(f".lines[{position}]", f"no group {min(unknown)!r}; there are: {', '.join(GROUPS)}")
+    return pattern, line
 
 
 def _paths_checked(rule: Rule) -> Rule:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from mcp_orchestrator.backends.mcp import create
 from mcp_orchestrator.backends.reaper import Reaper
@@ -20,6 +21,7 @@ from mcp_orchestrator.cli.exits import Exit
 from mcp_orchestrator.cli.gateways import running_card
 from mcp_orchestrator.cli.loading import ERROR, Configuration, Loading, look
 from mcp_orchestrator.cli.results import needs_sign_in
+from mcp_orchestrator.config.identities import is_loopback
 from mcp_orchestrator.listeners.control import GatewayCard, read_card
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
@@ -68,6 +70,7 @@ def examine(config: Path | None, tell: Tell, *, start: bool) -> None:
     card = running_card(configuration)
     tell(_state(configuration, card))
     tell(_port(configuration, card))
+    tell(_sign_in(configuration))
     specs = list(configuration.snapshot.backends.values())
     for spec in specs:
         tell(_mistakes(spec))
@@ -114,6 +117,24 @@ def _state(configuration: Configuration, card: GatewayCard | None) -> Iterator[F
         else:
             yield Finding("ok", "gateway", "none is running with this configuration")
     yield _writable(path)
+
+
+def _sign_in(configuration: Configuration) -> Iterator[Finding]:
+    """Whether callers must say who they are; a name that is no loopback one tells of a proxy before the gateway."""
+    snapshot = configuration.snapshot
+    if snapshot.identity.required:
+        yield Finding("ok", "sign-in", "callers over HTTP need a token")
+        return
+    a2a = snapshot.a2a
+    public = (urlsplit(a2a.public_url or "").hostname,) if a2a is not None else ()
+    names = [*snapshot.http.allowed_hosts, *(a2a.allowed_hosts if a2a is not None else ()), *filter(None, public)]
+    foreign = [name for name in names if not is_loopback(name.rpartition(":")[0] or name)]
+    if foreign:
+        text = f"nobody has to sign in, though the gateway is to be reached as {', '.join(foreign)}"
+        fix = "add identity: {required: true}, and make tokens with mcp-orchestrator tokens create NAME"
+        yield Finding("warning", "sign-in", text, fix)
+    else:
+        yield Finding("ok", "sign-in", "not required: whoever reaches the loopback address may call")
 
 
 def _writable(path: Path) -> Finding:

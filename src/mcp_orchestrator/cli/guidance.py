@@ -13,13 +13,28 @@ NAME: Final = "orchestrator"
 """What the gateway is called in the configuration of clients."""
 
 
-def next_steps(url: str, config: Path) -> dict[str, str]:
-    """By client, what to do there. `url` is the MCP endpoint, `config` the configuration that is served."""
+TOKEN_VARIABLE: Final = "MCP_ORCHESTRATOR_TOKEN"  # noqa: S105 - the name of a variable
+"""The environment variable in which clients are told to keep their token, so that it is in no file."""
+
+
+def next_steps(url: str, config: Path, *, sign_in: bool = False) -> dict[str, str]:
+    """By client, what to do there.
+
+    `url` is the MCP endpoint, `config` the configuration that is served; with `sign_in`, clients over HTTP need a token.
+    """
     program, *rest = own_command()
     over_stdio = {"command": program, "args": [*rest, "serve", "--stdio", "--config", str(config.absolute())]}
+    http: dict[str, Any] = {"url": url}
+    first, header = {}, ""
+    if sign_in:
+        create = f"{typed_command()} tokens create NAME --config {_word(config)}"
+        first = {f"Sign in: a token for each client, kept in {TOKEN_VARIABLE}": f'export {TOKEN_VARIABLE}="$({create})"'}
+        header = f' --header "Authorization: Bearer ${TOKEN_VARIABLE}"'
+        http |= {"headers": {"Authorization": f"Bearer ${{env:{TOKEN_VARIABLE}}}"}}
     return {
-        "Claude Code": f"claude mcp add --transport http {NAME} {url}",
-        "Cursor (~/.cursor/mcp.json)": _block({"url": url}),
+        **first,
+        "Claude Code": f"claude mcp add --transport http {NAME} {url}{header}",
+        "Cursor (~/.cursor/mcp.json)": _block(http),
         "Claude Desktop (claude_desktop_config.json)": _block(over_stdio),
         "Try it here": f"{typed_command()} tools list --config {_word(config)}",
     }

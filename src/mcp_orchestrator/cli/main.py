@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "tools": ("tools", "List, show and call tools."),
     "backends": ("backends", "List, show and restart backends."),
     "runs": ("runs", "List and show runs from the journal."),
+    "tokens": ("tokens", "Make, list and revoke the tokens that callers sign in with."),
     "schema": ("schema", "Print the JSON Schema of the configuration, for editors."),
     "version": ("version", "Print the version."),
 }

@@ -26,18 +26,23 @@ if TYPE_CHECKING:
 @click.command("plan")
 @click.option("--call", "tool", metavar="TOOL", required=True, help="The tool that would be called.")
 @click.option("--json", "json_text", metavar="JSON", help="All arguments as one object; @FILE and - read them.")
+@click.option(
+    "--as", "who", metavar="WHO", help="As this caller would: local:ada, token:ci, anonymous (default: who runs this)."
+)
 @config_option
 @profile_option
 @format_option
 @click.argument("words", metavar="[KEY=VALUE]...", nargs=-1)
-def command(tool: str, json_text: str | None, config: Path | None, profile: str | None, words: tuple[str, ...]) -> int:
+def command(
+    tool: str, json_text: str | None, who: str | None, config: Path | None, profile: str | None, words: tuple[str, ...]
+) -> int:
     """Explain where a call would go and why, without making it.
 
     The running gateway is asked; without one, what is remembered of the backends is enough, and only backends of
     which nothing is known yet are started. The exit code is that of a refusal (2 or 6), or 0.
     """
     out = printer()
-    found = _planned(require(config, out), out, _Question(tool, json_text, profile, words))
+    found = _planned(require(config, out), out, _Question(tool, json_text, profile, words, who))
     out.result(found, _text(found, out))
     if found["from"] == "memory":
         out.note("From what is remembered of the backends; no gateway is running and nothing was started.", Style.FAINT)
@@ -50,6 +55,7 @@ class _Question:
     json_text: str | None
     profile: str | None
     words: Sequence[str]
+    who: str | None = None
 
     async def put(self, actor: Actor) -> dict[str, Any]:
         view = {"name": self.tool, "profile": self.profile}
@@ -59,7 +65,8 @@ class _Question:
             if ended.code is not Exit.USAGE:
                 raise
             shown = {}  # an unknown tool: the plan itself says so, with its reasons
-        found: dict[str, Any] = await actor.ask("plan", {**view, "arguments": self.given(shown.get("definition"))})
+        given = self.given(shown.get("definition"))
+        found: dict[str, Any] = await actor.ask("plan", {**view, "as": self.who, "arguments": given})
         return found
 
     def remembered(self, memory: Memory, snapshot: Snapshot) -> dict[str, Any] | None:
@@ -70,7 +77,7 @@ class _Question:
         if prepared is None and memory.unknown:
             return None
         definition = prepared.offer.definition if prepared is not None else None
-        return memory.plan(self.tool, self.given(definition), self.profile)
+        return memory.plan(self.tool, self.given(definition), self.profile, self.who)
 
     def given(self, definition: Any) -> dict[str, Any]:
         """The arguments, read by the schema of the definition."""

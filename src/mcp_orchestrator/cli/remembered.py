@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 from mcp_orchestrator.config.compare import fingerprint
 from mcp_orchestrator.core.catalog import Catalog
+from mcp_orchestrator.core.identities import named
 from mcp_orchestrator.core.plan import Rules, plan
 from mcp_orchestrator.core.wire.versions import LATEST_MODERN
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
+from mcp_orchestrator.model.caller import Token
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.outcome import Completed, Failed, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Plan
 from mcp_orchestrator.model.snapshot import Snapshot
+from mcp_orchestrator.runtime.callers import local_principal
 from mcp_orchestrator.storage.connecting import open_reader
 from mcp_orchestrator.storage.offers import decode_offers, offer_rows
+from mcp_orchestrator.storage.tokens import all_tokens
 from mcp_orchestrator.storage.trouble import StorageError
-from mcp_orchestrator.runtime.callers import local_principal
 
 
 class Memory:
     """What is remembered of the backends of one configuration. `unknown` names those of which nothing is."""
 
-    def __init__(self, snapshot: Snapshot, offers: Mapping[tuple[str, str], Offers]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, offers: Mapping[tuple[str, str], Offers], tokens: Sequence[Token] = ()
+    ) -> None:
         self._snapshot = snapshot
+        self._tokens = tokens
         enabled = [spec for spec in snapshot.backends.values() if not spec.disabled]
         found = {spec.name: _either(offers, fingerprint(spec)) for spec in enabled}
         self.unknown = tuple(name for name, known in found.items() if known is None)
@@ -35,11 +42,14 @@ class Memory:
         spec = self._snapshot.profiles[profile] if profile is not None else None
         return Catalog(Era.MODERN, spec, self._known, self._snapshot.backends)
 
-    def plan(self, name: str, arguments: dict[str, Any], profile: str | None) -> dict[str, Any]:
-        """The plan of one call in the form of the gateway's own `plan` action."""
+    def plan(
+        self, name: str, arguments: dict[str, Any], profile: str | None, who: str | None = None
+    ) -> dict[str, Any]:
+        """The plan of one call in the form of the gateway's own `plan` action; `who` is the id of a principal."""
         client = ClientFace(Era.MODERN, LATEST_MODERN, {}, {"name": "mcp-orchestrator", "version": "0"})
         params = {"name": name, "arguments": arguments}
-        call = Call(CallKind.TOOL, "tools/call", name, params, {}, client, local_principal(), profile)
+        principal = named(who or local_principal().id, self._tokens, self._snapshot.identity, time.time())
+        call = Call(CallKind.TOOL, "tools/call", name, params, {}, client, principal, profile)
         backends = self._snapshot.backends
         rules = Rules(
             timeouts={backend: spec.timeout for backend, spec in backends.items()},
@@ -56,7 +66,7 @@ def recall(snapshot: Snapshot) -> Memory:
     except StorageError:
         return Memory(snapshot, {})
     try:
-        return Memory(snapshot, decode_offers(offer_rows(connection)))
+        return Memory(snapshot, decode_offers(offer_rows(connection)), all_tokens(connection))
     finally:
         connection.close()
 

@@ -13,6 +13,7 @@ from mcp_orchestrator.cli.exits import Ended, Exit
 from mcp_orchestrator.cli.loading import Configuration, require
 from mcp_orchestrator.cli.options import config_option, format_option, printer, profile_option
 from mcp_orchestrator.cli.printing import Printer
+from mcp_orchestrator.config.identities import is_loopback
 from mcp_orchestrator.model.snapshot import HttpSpec
 
 
@@ -35,6 +36,9 @@ def command(stdio: bool, port: int | None, host: str | None, config: Path | None
         raise click.UsageError("--port and --host are for HTTP: leave --stdio out", click.get_current_context())
     configuration = require(config, out, warn=True)
     http = _placed(configuration.snapshot.http, host, port)
+    if not stdio and not is_loopback(http.host) and not configuration.snapshot.identity.required:
+        fix = "add identity: {required: true} to the configuration and make tokens (tokens create NAME), or leave --host out"
+        raise Ended(Exit.USAGE, f"{http.host} is open to the network, but nobody has to sign in", fix=fix)
     profiles = configuration.snapshot.profiles
     if profile is not None and profile not in profiles:
         known = ", ".join(profiles) or "none"

@@ -90,7 +90,7 @@ class Service:
             shown = safe_line(", ".join(f"{url}/{name}" for name in profiles))
             self._tell("profiles", f"Profiles: {shown}", profiles=profiles)
         lines = await _settled(app)
-        steps = guidance.next_steps(where, self._configuration.path)
+        steps = guidance.next_steps(where, self._configuration.path, sign_in=app.callers.required)
         if self._out.json:
             self._tell("ready", "", backends=lines, next=steps)
             return

@@ -17,6 +17,7 @@ _TOKEN: Final = re.compile(
     r"|(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}"
     r"|(?<![A-Za-z0-9])xox[abeoprs]-[A-Za-z0-9-]{8,}|(?<![A-Z0-9])A[KS]IA[A-Z0-9]{12,}|AIza[A-Za-z0-9_-]{30,}"
     r"|(?<![A-Za-z0-9])(?:npm|hf|ntn|tvly|figd|dop_v1|lin_api|shpat|SG|ATATT)[-_.]?[A-Za-z0-9_.=-]{24,}"
+    r"|(?<![A-Za-z0-9])mco_[0-9A-Za-z]{24,}"  # our own
     r"|(?i:\b(?:bearer|basic|token)\s+)(?!\$\{)[A-Za-z0-9._~+/=-]{12,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"

@@ -16,10 +16,12 @@ from typing import Any, Final
 import msgspec
 
 from mcp_orchestrator.core import naming, uris
-from mcp_orchestrator.core.schema import Checker
+from mcp_orchestrator.core.logical import UNSHAPED, PreparedLogical, Shaping
+from mcp_orchestrator.core.overrides import overridden
+from mcp_orchestrator.core.prepared import PreparedTool
 from mcp_orchestrator.core.translate.tasks import offers_tasks
 from mcp_orchestrator.core.translate.tools import app_uris
-from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header, x_mcp_header_map
+from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offer, OfferKind, Offers
 from mcp_orchestrator.model.snapshot import BackendSpec, NameStyle, ProfileSpec
@@ -50,42 +52,11 @@ def lets_through(spec: BackendSpec | None, tool: str) -> bool:
     return not any(fnmatch.fnmatchcase(tool, glob) for glob in spec.exclude)
 
 
-class PreparedTool:
-    """A tool offer with what a call of it needs, compiled on first use."""
-
-    __slots__ = ("_checker", "_headers", "asks_headers", "offer")
-
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        schema = offer.definition.get("inputSchema")
-        self.asks_headers = isinstance(schema, Mapping) and _mentions_header(schema)
-        self._checker: Checker | None = None
-        self._headers: Mapping[tuple[str, ...], str] | None = None
-
-    @property
-    def checker(self) -> Checker:
-        """Checks arguments against the offered input schema."""
-        if self._checker is None:
-            schema = self.offer.definition.get("inputSchema")
-            self._checker = Checker(schema if isinstance(schema, Mapping) else {})
-        return self._checker
-
-    @property
-    def headers(self) -> Mapping[tuple[str, ...], str]:
-        """Argument paths that travel as `Mcp-Param-*` headers."""
-        if self._headers is None:
-            self._headers = x_mcp_header_map(self.offer.definition.get("inputSchema")) if self.asks_headers else {}
-        return self._headers
-
-
-def _mentions_header(schema: Mapping[str, Any]) -> bool:
-    return b'"x-mcp-header"' in _canonical.encode(schema)
-
-
 class Catalog:
     """Everything one view shows. Lookups answer an offer, a list of rivals, or None.
 
-    `specs` are the definitions of the servers by name, for the tools that these leave out.
+    `specs` are the definitions of the servers by name, for the tools that these leave out; `shaping` is what the
+    configuration makes of the tools: overrides, and logical tools, which are tools of ours.
     """
 
     def __init__(
@@ -94,11 +65,15 @@ class Catalog:
         profile: ProfileSpec | None,
         everything: Sequence[Offers],
         specs: Mapping[str, BackendSpec] | None = None,
+        shaping: Shaping = UNSHAPED,
     ) -> None:
         self.era = era
         self.profile = profile
         self._specs = specs or {}
-        self.sources: tuple[Offers, ...] = tuple(sorted(everything, key=lambda offers: offers.backend))
+        self._overrides = shaping.overrides
+        self._logical = {name: one for name, one in shaping.logical.items() if shows(profile, name)}
+        self._providers: dict[str, PreparedTool] | None = None
+        self.sources: tuple[Offers, ...] = tuple(sorted((*everything, *self._ours(everything)), key=_backend_of))
         self.backends: tuple[str, ...] = tuple(offers.backend for offers in self.sources)
         self.tasked = frozenset(
             offers.backend
@@ -112,7 +87,7 @@ class Catalog:
             OfferKind.RESOURCE: self._addressed(OfferKind.RESOURCE, "uri"),
             OfferKind.TEMPLATE: self._addressed(OfferKind.TEMPLATE, "uriTemplate"),
         }
-        self._tools = {offer.public: PreparedTool(offer) for offer in self._by_kind[OfferKind.TOOL]}
+        self._tools = {offer.public: self._prepared(offer) for offer in self._by_kind[OfferKind.TOOL]}
         self._prompts = {offer.public: offer for offer in self._by_kind[OfferKind.PROMPT]}
         self._resources = {offer.public: offer for offer in self._by_kind[OfferKind.RESOURCE]}
         self._shared = frozenset(
@@ -151,6 +126,28 @@ class Catalog:
             rivals = self._aliases[OfferKind.TOOL].get(name, ())
             found = self._tools[rivals[0].public] if len(rivals) == 1 else None
         return found
+
+    def provider(self, dotted: str) -> PreparedTool | None:
+        """The tool of a server by `SERVER.TOOL`, also where clients do not see it; None when it is not offered now."""
+        if self._providers is None:
+            found: dict[str, PreparedTool] = {}
+            for source in self.sources:
+                for definition in source.tools:
+                    name = definition.get("name")
+                    if isinstance(name, str) and self._usable(source.backend, name, definition):
+                        offer = self._offer(
+                            OfferKind.TOOL, source, name, naming.public_name(source.backend, name), definition
+                        )
+                        found.setdefault(offer.dotted, PreparedTool(offer, definition))
+            self._providers = found
+        return self._providers.get(dotted)
+
+    def may_be_task(self, offer: Offer) -> bool:
+        """Whether a legacy client may ask for a call of this tool to become a task."""
+        if offer.backend in self.tasked:
+            return True
+        logical = self._logical.get(offer.name) if offer.backend == naming.OWN else None
+        return logical is not None and any(one.backend in self.tasked for one in logical.providers)
 
     def prompt(self, name: str) -> Offer | None:
         """A prompt, likewise."""
@@ -219,7 +216,12 @@ class Catalog:
         return close[0] if close else None
 
     def shows_tool(self, backend: str, tool: str) -> bool:
-        """Whether this view shows a server's tool of this name, should there be one."""
+        """Whether this view shows a server's tool of this name, should there be one.
+
+        Not one that `overrides` speaks of: what is not listed cannot be called as the override wants it.
+        """
+        if naming.dotted(backend, tool) in self._overrides:
+            return False
         return lets_through(self._specs.get(backend), tool) and shows(self.profile, naming.dotted(backend, tool))
 
     def _visible(self, kind: OfferKind, key: str) -> Iterable[tuple[Offers, str, Mapping[str, Any]]]:
@@ -232,30 +234,75 @@ class Catalog:
                     yield source, name, definition
 
     def _named(self, kind: OfferKind) -> tuple[Offer, ...]:
+        tools = kind is OfferKind.TOOL
         entries = [
-            entry
-            for entry in self._visible(kind, "name")
-            if not (
-                kind is OfferKind.TOOL
-                and self.era is Era.MODERN
-                and find_invalid_x_mcp_header(entry[2].get("inputSchema")) is not None
-            )
+            entry for entry in self._visible(kind, "name") if not tools or self._listed(entry[0], entry[1], entry[2])
         ]
-        public = naming.assign((source.backend, name) for source, name, _ in entries)
+        given = self._given(entries) if tools and self._overrides else {}
+        pairs = [(source.backend, given.get((source.backend, name), name)) for source, name, _ in entries]
+        public = naming.assign(pairs)
         if self.profile is not None and self.profile.names is NameStyle.ORIGINAL:
-            counts: dict[str, int] = {}
-            for _, name, _ in entries:
+            counts: dict[str, int] = dict.fromkeys(self._logical, 1) if tools else {}
+            for _, name in pairs:
                 counts[name] = counts.get(name, 0) + 1
             public = {pair: pair[1] if counts[pair[1]] == 1 else full for pair, full in public.items()}
-        seen: set[str] = set()
-        made: list[Offer] = []
-        for source, name, definition in entries:
-            label = public[source.backend, name]
+        made = [_logical_offer(one) for one in self._logical.values()] if tools else []
+        seen = {offer.public for offer in made}
+        for (source, name, definition), pair in zip(entries, pairs, strict=True):
+            label = public[pair]
             if label in seen:  # the same server listed the same name twice: the first stands
                 continue
             seen.add(label)
-            made.append(_offer(kind, source, name, label, definition))
+            made.append(self._offer(kind, source, name, label, definition))
         return tuple(made)
+
+    def _listed(self, source: Offers, name: str, definition: Mapping[str, Any]) -> bool:
+        override = self._overrides.get(naming.dotted(source.backend, name)) if self._overrides else None
+        return (override is None or not override.hide) and not self._unusable(definition)
+
+    def _usable(self, backend: str, name: str, definition: Mapping[str, Any]) -> bool:
+        return lets_through(self._specs.get(backend), name) and not self._unusable(definition)
+
+    def _unusable(self, definition: Mapping[str, Any]) -> bool:
+        return self.era is Era.MODERN and find_invalid_x_mcp_header(definition.get("inputSchema")) is not None
+
+    def _given(self, entries: Sequence[tuple[Offers, str, Mapping[str, Any]]]) -> dict[tuple[str, str], str]:
+        """The names that overrides give; one that is another tool's of the same server already gets its hash."""
+        own = {(source.backend, name) for source, name, _ in entries}
+        given: dict[tuple[str, str], str] = {}
+        for backend, name in own:
+            override = self._overrides.get(naming.dotted(backend, name))
+            if override is not None and override.name:
+                taken = (backend, override.name) in own - {(backend, name)}
+                given[backend, name] = (
+                    naming.with_hash(override.name, naming.dotted(backend, name)) if taken else override.name
+                )
+        return given
+
+    def _offer(self, kind: OfferKind, source: Offers, name: str, public: str, definition: Mapping[str, Any]) -> Offer:
+        dotted = naming.dotted(source.backend, name)
+        override = self._overrides.get(dotted) if kind is OfferKind.TOOL and self._overrides else None
+        if override is None:
+            return Offer(kind, source.backend, name, public, dotted, definition, pin(definition), source.era)
+        shown = overridden(definition, override)
+        return Offer(
+            kind, source.backend, name, public, dotted, shown, pin(definition), source.era,
+            override.labels, override.price, override,
+        )  # fmt: skip
+
+    def _prepared(self, offer: Offer) -> PreparedTool:
+        if offer.backend == naming.OWN and offer.name in self._logical:
+            return PreparedTool(offer, None, self._logical[offer.name])
+        if offer.override is None:
+            return PreparedTool(offer)
+        known = self.provider(offer.dotted)
+        return PreparedTool(offer, known.own if known is not None else None)
+
+    def _ours(self, everything: Sequence[Offers]) -> list[Offers]:
+        """The gateway itself as a source, where logical tools are all that it offers."""
+        if not self._logical or any(offers.backend == naming.OWN for offers in everything):
+            return []
+        return [Offers(naming.OWN, self.era, "", capabilities={"tools": {}})]
 
     def _claimed(self) -> dict[str, set[str]]:
         """Whose each resource URI is: of the servers that list it, and of those whose tools name it as their app.
@@ -285,7 +332,7 @@ class Catalog:
                 continue
             seen.add((source.backend, uri))
             label = uri if len(owners[uri]) == 1 else uris.qualify(source.backend, uri)
-            made.append(_offer(kind, source, uri, label, definition))
+            made.append(self._offer(kind, source, uri, label, definition))
         return tuple(made)
 
     def _compiled(self) -> Iterable[tuple[int, re.Pattern[str], Offer]]:
@@ -294,14 +341,23 @@ class Catalog:
             yield literal, pattern, offer
 
 
-def _offer(kind: OfferKind, source: Offers, name: str, public: str, definition: Mapping[str, Any]) -> Offer:
-    dotted = naming.dotted(source.backend, name)
-    return Offer(kind, source.backend, name, public, dotted, definition, pin(definition), source.era)
+def _logical_offer(logical: PreparedLogical) -> Offer:
+    spec, definition = logical.spec, logical.definition
+    name = spec.name
+    return Offer(
+        OfferKind.TOOL, naming.OWN, name, name, name, definition, pin(definition), Era.MODERN, spec.labels
+    )  # fmt: skip
+
+
+def _backend_of(offers: Offers) -> str:
+    return offers.backend
 
 
 def _originals(offers: Sequence[Offer]) -> dict[str, tuple[Offer, ...]]:
     table: dict[str, tuple[Offer, ...]] = {}
     for offer in offers:
-        for name in {offer.name, offer.dotted}:
+        override = offer.override
+        given = {override.name, naming.dotted(offer.backend, override.name)} if override and override.name else set()
+        for name in {offer.name, offer.dotted} | given:
             table[name] = (*table.get(name, ()), offer)
     return table

@@ -122,21 +122,20 @@ def going_on(task: str) -> str:
 
 
 def added(before: AgentUsage, more: AgentUsage) -> AgentUsage:
-    """The usage of two turns together; what only one of them told counts, and money is known when both told it."""
+    """The usage of two turns together. What only one of them told counts, money as well: what was spent stays spent."""
 
     def plus(one: int | None, other: int | None) -> int | None:
         return other if one is None else one if other is None else one + other
 
-    known = before.cost is not None and more.cost is not None
-    source = more.cost_source if before.cost_source is more.cost_source else CostSource.COMPUTED
+    sources = {one.cost_source for one in (before, more) if one.cost is not None}
     return AgentUsage(
         input_tokens=plus(before.input_tokens, more.input_tokens),
         output_tokens=plus(before.output_tokens, more.output_tokens),
         cached_tokens=plus(before.cached_tokens, more.cached_tokens),
         cache_write_tokens=plus(before.cache_write_tokens, more.cache_write_tokens),
         reasoning_tokens=plus(before.reasoning_tokens, more.reasoning_tokens),
-        cost=(before.cost or 0) + (more.cost or 0) if known else None,
-        cost_source=source if known else CostSource.UNMEASURED,
+        cost=plus(before.cost, more.cost),
+        cost_source=sources.pop() if len(sources) == 1 else CostSource.COMPUTED if sources else CostSource.UNMEASURED,
         model=more.model or before.model,
     )
 

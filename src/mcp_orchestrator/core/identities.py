@@ -8,10 +8,13 @@ from dataclasses import replace
 from typing import Final
 
 from mcp_orchestrator.model.call import Principal
+from mcp_orchestrator.model.caller import Token
 from mcp_orchestrator.model.snapshot import IdentitySpec
 
 GROUP: Final = "group:"
 """How a team names a group."""
+
+TOKEN: Final = "token:"  # noqa: S105 - how the ids of those begin who sign in with a token
 
 
 def placed(principal: Principal, spec: IdentitySpec) -> Principal:
@@ -20,6 +23,20 @@ def placed(principal: Principal, spec: IdentitySpec) -> Principal:
     groups = tuple(dict.fromkeys((*principal.groups, *named)))
     team = next((team for team, members in spec.teams.items() if _in_team(principal.id, groups, members)), "")
     return replace(principal, groups=groups, team=team)
+
+
+def of_token(token: Token, spec: IdentitySpec) -> Principal:
+    """Who signs in with a token."""
+    return placed(Principal(f"{TOKEN}{token.name}", "token", groups=token.groups, scopes=token.scopes), spec)
+
+
+def named(ident: str, tokens: Iterable[Token], spec: IdentitySpec, now: float) -> Principal:
+    """The principal of this id as it would call now; of a token that is not in force, without its groups and scopes."""
+    for token in tokens:
+        if ident == f"{TOKEN}{token.name}" and token.is_good(now):
+            return of_token(token, spec)
+    kind, colon, _ = ident.partition(":")
+    return placed(Principal(ident, kind if colon else ident), spec)
 
 
 def _in_team(who: str, groups: tuple[str, ...], members: Iterable[str]) -> bool:

@@ -90,7 +90,7 @@ def page(
 
 def _definition(offer: Offer, catalog: Catalog) -> Mapping[str, Any]:
     definition = definition_for(offer, catalog.era, catalog.address)
-    tasked = offer.kind is OfferKind.TOOL and catalog.era is Era.LEGACY and offer.backend in catalog.tasked
+    tasked = offer.kind is OfferKind.TOOL and catalog.era is Era.LEGACY and catalog.may_be_task(offer)
     return may_be_task(definition) if tasked else definition
 
 

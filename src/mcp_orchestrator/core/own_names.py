@@ -11,7 +11,12 @@ _NAMING: Final = ("name", "uri", "taskId")
 
 
 def own_params(params: dict[str, Any], call: Call, target: Target) -> dict[str, Any]:
-    """`params` with the target's own name where the client wrote the public one; the same object when it is nowhere."""
+    """`params` with the target's own name where the client wrote the public one; the same object when it is nowhere.
+
+    And with the target's own arguments, where they are not the client's.
+    """
+    if target.arguments is not None:
+        return {**params, "name": target.name, "arguments": target.arguments}
     if call.kind is CallKind.COMPLETION:
         key = "uri" if params["ref"].get("type") == "ref/resource" else "name"
         return {**params, "ref": {**params["ref"], key: target.name}}

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
-from mcp_orchestrator.core.catalog import Catalog, PreparedTool, shows
+from mcp_orchestrator.core.catalog import Catalog, shows
+from mcp_orchestrator.core.logical import PreparedLogical
+from mcp_orchestrator.core.prepared import PreparedTool
+from mcp_orchestrator.core.routing import Route
 from mcp_orchestrator.core.scopes import MISSING_SCOPE, missing
 from mcp_orchestrator.core.wire.headers import param_headers
 from mcp_orchestrator.model.call import Call, CallKind, Era
@@ -18,6 +21,7 @@ from mcp_orchestrator.model.catalog import Offer, OfferKind
 from mcp_orchestrator.model.errors import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND
 from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Plan, Reason, Target
+from mcp_orchestrator.model.routing import Outlook
 
 DEFAULT_TIMEOUT: Final = 300.0
 """Seconds a call may take where the configuration says nothing."""
@@ -51,8 +55,22 @@ Owner = Callable[[str], str | None]
 """The backend that is known to have a URI which no list has, else None."""
 
 
-def plan(call: Call, catalog: Catalog, rules: Rules, owner: Owner = lambda _uri: None) -> Plan:
-    """Decide about one call. Never raises and never waits."""
+NOTHING_KNOWN: Final = Outlook()
+"""Every provider is well, as far as anybody knows."""
+
+
+def plan(
+    call: Call,
+    catalog: Catalog,
+    rules: Rules,
+    owner: Owner = lambda _uri: None,
+    outlook: Outlook = NOTHING_KNOWN,
+    only: str = "",
+) -> Plan:
+    """Decide about one call. Never raises and never waits.
+
+    `outlook` is how providers of logical tools stand; with `only` (`SERVER.TOOL`) no other provider is taken.
+    """
     identity = Reason("identity", f"{call.principal.id} ({call.principal.kind})")
     found = _find(call, catalog, owner)
     if not isinstance(found, _Found):
@@ -62,17 +80,54 @@ def plan(call: Call, catalog: Catalog, rules: Rules, owner: Owner = lambda _uri:
     if lacking is not None:
         return Plan(None, lacking, (identity, Reason("identity", lacking.message)))
     reasons = [identity, found.reason]
-    refusal, headers = _checked(call, found, rules, reasons)
+    refusal, arguments = _checked(call, found, rules, reasons)
     if refusal is not None:
         return Plan(None, refusal, tuple(reasons))
+    prepared = found.prepared
+    if prepared is not None and prepared.logical is not None:
+        return _routed(call, prepared.logical, catalog, rules, reasons, outlook, only)
     reasons.append(_ALLOWED)
     reasons.append(_NO_BUDGET)
     if call.context is not None:
         reasons.append(Reason("context", f"belongs to context {call.context}"))
+    return Plan(_target(call, found, rules, arguments), None, tuple(reasons))
+
+
+def _target(call: Call, found: _Found, rules: Rules, arguments: Mapping[str, Any] | None) -> Target:
+    offer, prepared = found.offer, found.prepared
+    override = offer.override if offer is not None else None
     limit = rules.timeouts.get(found.backend, DEFAULT_TIMEOUT)
+    if override is not None and override.timeout is not None:
+        limit = override.timeout
     timeout = limit if call.timeout is None else min(limit, call.timeout)
-    target = Target(found.backend, found.name, found.offer, timeout, headers)
-    return Plan(target, None, tuple(reasons))
+    if prepared is None:
+        return Target(found.backend, found.name, offer, timeout)
+    sent = arguments if arguments is not None else call.params.get("arguments") or {}
+    headers = param_headers(prepared.headers, sent) if prepared.asks_headers else None
+    price = offer.price if offer is not None else None
+    return Target(found.backend, found.name, offer, timeout, headers, arguments, price, prepared.care)
+
+
+def _routed(
+    call: Call,
+    logical: PreparedLogical,
+    catalog: Catalog,
+    rules: Rules,
+    reasons: list[Reason],
+    outlook: Outlook,
+    only: str,
+) -> Plan:
+    """The plan of a call of a logical tool, whose arguments were found to fit its own schema."""
+    limit = lambda backend: rules.timeouts.get(backend, DEFAULT_TIMEOUT)  # noqa: E731 - one line
+    route = Route(logical, call, catalog.provider, limit, outlook, only=only)
+    target = route.next()
+    steps = [*reasons[:2], *route.reasons, *reasons[2:]]
+    if target is None:
+        return Plan(None, route.refusal(), tuple(steps))
+    steps += [_ALLOWED, _NO_BUDGET]
+    if call.context is not None:
+        steps.append(Reason("context", f"belongs to context {call.context}"))
+    return Plan(target, None, tuple(steps), others=route)
 
 
 def task_plan(call: Call, backend: str, task: str, rules: Rules) -> Plan:
@@ -101,7 +156,8 @@ def _lacking(call: Call, found: _Found) -> Failed | None:
 
 def _checked(
     call: Call, found: _Found, rules: Rules, reasons: list[Reason]
-) -> tuple[Outcome | None, Mapping[str, str] | None]:
+) -> tuple[Outcome | None, Mapping[str, Any] | None]:
+    """The refusal of arguments that do not fit, and the arguments that are sent where those are not the caller's."""
     prepared = found.prepared
     if prepared is None:
         return None, None
@@ -119,7 +175,25 @@ def _checked(
             reasons.append(Reason("schema", text))
             return ToolRefusal(text), None
         reasons.append(Reason("schema", f"not checked: {checker.unusable}") if checker.unusable else _FITS)
-    return None, param_headers(prepared.headers, arguments) if prepared.asks_headers else None
+    return (None, None) if prepared.back is None else _mapped_back(prepared, arguments, rules, reasons)
+
+
+def _mapped_back(
+    prepared: PreparedTool, arguments: Mapping[str, Any], rules: Rules, reasons: list[Reason]
+) -> tuple[Outcome | None, Mapping[str, Any] | None]:
+    """The arguments of an overridden tool in the server's own names, with what the configuration fixes."""
+    override = prepared.offer.override
+    where = override.where if override is not None else ""
+    own = prepared.back(arguments) if prepared.back is not None else dict(arguments)
+    faults = prepared.own_checker.faults({key: value for key, value in own.items() if value is not None})
+    if faults and rules.validate:
+        text = (
+            f"the override of {prepared.offer.dotted} makes arguments that the tool does not take: {'; '.join(faults)}"
+        )
+        reasons.append(Reason("schema", text, "overrides", where))
+        return Failed(FailureKind.INVALID, INVALID_PARAMS, text), None
+    reasons.append(Reason("schema", f"arguments are mapped to those of {prepared.offer.dotted}", "overrides", where))
+    return None, own
 
 
 def _find(  # noqa: PLR0911 - a table of kinds, one line each
@@ -225,7 +299,7 @@ def _find_extension(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Rea
     for key, lookup in (("name", catalog.tool), ("uri", catalog.resource)):
         value = call.params.get(key)
         found = lookup(value) if isinstance(value, str) else None
-        if isinstance(found, PreparedTool):
+        if isinstance(found, PreparedTool) and found.logical is None:
             return _listed(found.offer, call, None)
         if isinstance(found, tuple):
             return _Found(found[0], found[1], found[2], Reason("catalog", f"{found[0]} owns {found[1]}"))

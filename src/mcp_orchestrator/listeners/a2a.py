@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from uvicorn import Config, Server
 
 from mcp_orchestrator.agent_api import DelegationDoor
+from mcp_orchestrator.listeners.admission import SignIn
 from mcp_orchestrator.model.snapshot import A2aSpec, HttpSpec
 from mcp_orchestrator.plugin_api import Listener
 
@@ -27,9 +28,12 @@ EXTRA: Final = "listeners.a2a needs the package a2a-sdk: pip install 'mcp-orches
 class A2aListener(Listener):
     """Serves one address. `started` is called with the public address; port 0 picks a free one."""
 
-    def __init__(self, spec: A2aSpec, door: DelegationDoor) -> None:
+    def __init__(self, spec: A2aSpec, door: DelegationDoor, sign_in: SignIn | None = None) -> None:
+        """`sign_in` says who sent a request, or why they are turned away; without it everybody is nobody known."""
         self._spec = spec
         self._door = door
+        self._sign_in = sign_in
+        self._app: A2aApp | None = None
         self._server: _Server | None = None
         self._stopped = False
 
@@ -39,7 +43,7 @@ class A2aListener(Listener):
         Raises:
             OSError: the address cannot be listened on, or the SDK is not installed; the message says what to do.
         """
-        app = self._application()
+        app = self._app = self._application()
         listening = await _bind(self._spec)
         with listening:
             port = listening.getsockname()[1]
@@ -48,6 +52,11 @@ class A2aListener(Listener):
                 return
             server = self._server = _Server(_config(app), lambda: started(app.base))
             await server.serve(sockets=[listening])
+
+    def shut_out(self, who: str) -> None:
+        """A principal (by its id) may call no longer: end what it listens to."""
+        if self._app is not None:
+            self._app.shut_out(who)
 
     async def stop(self, drain: float) -> None:
         """Refuse new requests, wait up to `drain` seconds for open ones, then close everything."""
@@ -72,7 +81,7 @@ class A2aListener(Listener):
         public = urlsplit(spec.public_url).hostname if spec.public_url else None
         hosts = (*spec.allowed_hosts, *((public,) if public else ()))
         guard = HttpSpec(host=spec.host, port=spec.port, allowed_hosts=hosts, max_body_bytes=spec.max_body_bytes)
-        return A2aApp(guard, self._door)
+        return A2aApp(guard, self._door, sign_in=self._sign_in)
 
 
 class _Server(Server):

@@ -12,17 +12,21 @@ from urllib.parse import unquote
 
 import msgspec
 from a2a.server.request_handlers.response_helpers import agent_card_to_dict, build_error_response
+from a2a.server.context import ServerCallContext
 from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
+from a2a.server.routes.common import DefaultServerCallContextBuilder
 from a2a.types.a2a_pb2 import AgentCard
 from a2a.utils.error_handlers import build_rest_error_payload
 from a2a.utils.errors import A2AError, ContentTypeNotSupportedError, InvalidRequestError
 from google.protobuf.json_format import MessageToDict, ParseDict
+from starlette.requests import Request
 from starlette.routing import Mount, Router
 
 from mcp_orchestrator.agent_api import DelegationDoor
-from mcp_orchestrator.listeners.a2a_cards import Shelf, agent_card, router_card
+from mcp_orchestrator.listeners.a2a_cards import SIGN_IN, Shelf, agent_card, router_card
 from mcp_orchestrator.listeners.a2a_feeds import Feeds
-from mcp_orchestrator.listeners.a2a_requests import A2aRequests, Histories
+from mcp_orchestrator.listeners.a2a_requests import PRINCIPAL, A2aRequests, Histories
+from mcp_orchestrator.listeners.admission import FORBIDDEN, SignIn, in_query
 from mcp_orchestrator.listeners.event_stream import Message, Receive, Send
 from mcp_orchestrator.listeners.http_guard import BODY_SECONDS, Guard, HeaderMap, Rejection, send_empty, send_json
 from mcp_orchestrator.model.call import ANONYMOUS, Principal
@@ -44,8 +48,17 @@ class A2aApp:
     """The application. `base` is the public address, set before the first request is taken."""
 
     def __init__(
-        self, spec: HttpSpec, door: DelegationDoor, who: Principal = ANONYMOUS, make: Make | None = None
+        self,
+        spec: HttpSpec,
+        door: DelegationDoor,
+        who: Principal = ANONYMOUS,
+        make: Make | None = None,
+        sign_in: SignIn | None = None,
     ) -> None:
+        """`sign_in` says who sends a request; without it, `who` sends all."""
+        self._sign_in = sign_in
+        self._who = who
+        self._answering: dict[str, set[asyncio.Task[Any]]] = {}
         self._guard = Guard(spec)
         self._limit = spec.max_body_bytes
         self._door = door
@@ -65,6 +78,11 @@ class A2aApp:
             text = rejection.text.replace("listeners.http", "listeners.a2a")
             await _refuse(send, scope["path"], replace(rejection, text=text))
             return
+        query = scope.get("query_string", b"")
+        rejection = in_query(query) if query else None
+        if rejection is not None:
+            await _refuse(send, _split(scope["path"])[1], rejection)
+            return
         await self._route(scope, headers, receive, send)
 
     async def _route(self, scope: Message, headers: HeaderMap, receive: Receive, send: Send) -> None:
@@ -76,16 +94,52 @@ class A2aApp:
             await self._card(send, agent, below, headers, method)
         elif below == "/healthz" and agent is None:
             await send_json(send, 200, b'{"status":"ok"}')
-        elif method == "POST":
-            await self._post(scope, (agent, below), headers, receive, send)
         else:
-            await self._pass_on(scope, (agent, below), receive, send)
+            await self._admitted(scope, (agent, below), headers, receive, send)
+
+    async def _admitted(
+        self, scope: Message, place: tuple[str | None, str], headers: HeaderMap, receive: Receive, send: Send
+    ) -> None:
+        """Answer whoever may ask. Cards and the state of health are for everybody."""
+        who = self._who
+        if self._sign_in is not None:
+            caller = self._sign_in.caller(headers, scope["headers"])
+            if isinstance(caller, Rejection):
+                await _refuse(send, place[1], caller)
+                return
+            if caller.profile is not None:
+                text = f"the token of {caller.principal.id} is for the MCP profile '{caller.profile}' alone"
+                await _refuse(send, place[1], Rejection(FORBIDDEN, text))
+                return
+            who = caller.principal
+        scope = {**scope, PRINCIPAL: who}
+        task = asyncio.current_task()
+        answering = self._answering.setdefault(who.id, set())
+        if task is not None:
+            answering.add(task)
+        try:
+            if scope["method"] == "POST":
+                await self._post(scope, place, headers, receive, send)
+            else:
+                await self._pass_on(scope, place, receive, send)
+        finally:
+            if task is not None:
+                answering.discard(task)
+            if not answering:
+                self._answering.pop(who.id, None)
+
+    def shut_out(self, who: str) -> None:
+        """End the requests of a principal (by its id) that are being answered."""
+        for task in list(self._answering.get(who, ())):
+            task.cancel()
 
     async def _card(self, send: Send, agent: str | None, below: str, headers: HeaderMap, method: str) -> None:
         """A card. The older path also has the fields of 0.3, which the schema of 1.0 does not allow beside its own."""
         specs = self._door.agents
         found = next((spec for spec in specs if spec.name == agent), None)
         made = agent_card(self.base, found) if found is not None else router_card(self.base, specs)
+        if self._sign_in is not None and self._sign_in.required:
+            made |= SIGN_IN
         parsed = ParseDict(made, AgentCard())
         card = MessageToDict(parsed) if below == CARD_PATHS[0] else agent_card_to_dict(parsed)
         wanted = headers.get(b"if-none-match", b"").decode("latin-1")
@@ -136,11 +190,22 @@ class A2aApp:
         handler = self._make(agent)
         rest = [
             route
-            for route in create_rest_routes(handler, enable_v0_3_compat=True)
+            for route in create_rest_routes(handler, context_builder=_Known(), enable_v0_3_compat=True)
             if not isinstance(route, Mount)  # tenants: any first word of a path would be one
         ]
-        routes = [*create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True), *rest]
+        routes = [*create_jsonrpc_routes(handler, "/", context_builder=_Known(), enable_v0_3_compat=True), *rest]
         return Router(routes, redirect_slashes=False, default=_nothing)
+
+
+class _Known(DefaultServerCallContextBuilder):
+    """Puts who asks into the context of a call, and keeps their token out of it."""
+
+    def build(self, request: Request) -> ServerCallContext:
+        """The context of one request."""
+        context = super().build(request)
+        context.state["headers"].pop("authorization", None)
+        context.state[PRINCIPAL] = request.scope[PRINCIPAL]
+        return context
 
 
 async def _nothing(scope: Message, receive: Receive, send: Send) -> None:

@@ -16,6 +16,19 @@ from mcp_orchestrator import __version__
 from mcp_orchestrator.model.agent import AgentSpec
 
 MAX_AGE: Final = 60
+SIGN_IN: Final[Mapping[str, Any]] = {
+    "securitySchemes": {
+        "token": {
+            "httpAuthSecurityScheme": {
+                "scheme": "Bearer",
+                "description": "A token of this gateway, made with: mcp-orchestrator tokens create NAME",
+            }
+        }
+    },
+    "securityRequirements": [{"schemes": {"token": {"list": []}}}],
+}
+"""What a card says where callers sign in (A2A 1.0 section 4.5)."""
+
 _MODES: Final = ["text/plain", "application/json"]
 
 

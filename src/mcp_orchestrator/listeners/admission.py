@@ -52,6 +52,15 @@ class SignIn:
         self._callers = callers
         self._has_profile = has_profile
 
+    @property
+    def required(self) -> bool:
+        """Whether nobody is let in without a token."""
+        return self._callers.required
+
+    def on_leaving(self, leaving: Callable[[str], None]) -> None:
+        """Have `leaving` called with the id of each principal who may call no longer."""
+        self._callers.on_leaving(leaving)
+
     def __call__(self, era: Era, profile: str | None, exchange: Exchange) -> View | Rejection:
         """The view of a request; a look or two into a dictionary for whoever was here before."""
         caller = self.caller(exchange.headers, exchange.raw)

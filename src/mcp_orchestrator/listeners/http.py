@@ -104,7 +104,7 @@ class HttpApp:
 
     async def _route(self, scope: Message, exchange: Exchange) -> None:
         headers, send, method = exchange.headers, exchange.send, exchange.method
-        path, query = scope["path"], scope["query_string"]
+        path, query = scope["path"], scope.get("query_string")
         rejection = self._guard.check(headers) or (in_query(query) if query else None)
         if rejection is not None:
             return await send_rejection(send, rejection)

@@ -19,7 +19,7 @@ from mcp_orchestrator.core.wire.versions import LATEST_MODERN, MODERN_VERSIONS
 from mcp_orchestrator.listeners.admission import FORBIDDEN, lacks_scope, scope_headers
 from mcp_orchestrator.listeners.calls import to_call
 from mcp_orchestrator.listeners.envelopes import Malformed, Notification, Request, Response, read_message
-from mcp_orchestrator.listeners.event_stream import EventStream, Send
+from mcp_orchestrator.listeners.event_stream import EventStream, Headers, Send
 from mcp_orchestrator.listeners.http_guard import (
     Exchange,
     Guard,
@@ -163,7 +163,8 @@ class ModernHttp:
             outcome = await handle.outcome()
             if reply.streaming:
                 outcome = one_line(outcome)
-            status, headers = http_status(outcome), ()
+            status = http_status(outcome)
+            headers: Headers = ()
             if status == FORBIDDEN:
                 headers = scope_headers(lacks_scope(outcome))
             await reply.finish(status, request.id, to_client(outcome, request.method, face), headers)

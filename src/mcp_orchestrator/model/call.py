@@ -38,7 +38,9 @@ class Principal:
 
     Of an agent that carries out a run for somebody: `run` is that run, `depth` how many delegations lie between it and
     a client (1 for a client's own), `trace` the trace that its calls hang under. `groups` and `team` are what rules and
-    budgets know of it. `scopes` are what its token is good for (see `core.scopes`); None is no limit.
+    budgets know of it. `scopes` are what its token is good for (see `core.scopes`); None is no limit. Of an agent,
+    `owner` is the client at the top on whose behalf it works, `lineage` its run and those above, the nearest first, and
+    `mode` that of its run (read or write).
     """
 
     id: str
@@ -49,6 +51,9 @@ class Principal:
     groups: tuple[str, ...] = field(default=(), compare=False)
     team: str = field(default="", compare=False)
     scopes: tuple[str, ...] | None = field(default=None, compare=False)
+    owner: str = field(default="", compare=False)
+    lineage: tuple[str, ...] = field(default=(), compare=False)
+    mode: str = field(default="", compare=False)
 
 
 ANONYMOUS = Principal("anonymous", "anonymous")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.routing import Override
 
 
 class OfferKind(enum.StrEnum):
@@ -61,7 +62,8 @@ class Offer:
     """One thing that can be called. `dotted` is `SERVER.NAME`, the name used in configuration and rules.
 
     `name` is the backend's own name (or URI); `public` is what clients see; `definition` is the raw wire object of
-    the backend; `pin` is the SHA-256 (hex) of its canonical JSON.
+    the backend as `overrides` leave it; `pin` is the SHA-256 (hex) of the canonical JSON of the backend's own one. `labels`
+    and `price` (micro-dollars a call, None: unknown) are what the configuration says. `override` is what it changes.
     """
 
     kind: OfferKind
@@ -72,3 +74,6 @@ class Offer:
     definition: Mapping[str, Any]
     pin: str
     era: Era
+    labels: tuple[str, ...] = ()
+    price: int | None = None
+    override: Override | None = None

@@ -79,7 +79,8 @@ class Delegated:
     its handle of the turn. `usage` is what was used so far: it counts after a restart as well. `limits` are those of this run: `turns`, `seconds`, `cost` (micro-dollars). `decision` is
     the reasons of the plan, as plain JSON. `asked` counts its questions; `questions` are the open ones, by key a digest of
     what is asked, so that one that is asked again after a restart keeps its key. An `ended` without the state `ended` is
-    an end that the journal may not have yet.
+    an end that the journal may not have yet. `behalf` is the client at the top ("": the owner), `lineage` the runs above,
+    the nearest first.
     """
 
     id: str
@@ -113,3 +114,5 @@ class Delegated:
     groups: tuple[str, ...] = ()
     team: str = ""
     scopes: tuple[str, ...] | None = None
+    behalf: str = ""
+    lineage: tuple[str, ...] = ()

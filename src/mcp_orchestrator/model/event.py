@@ -37,6 +37,10 @@ class EventKind(enum.StrEnum):
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - likewise
     CALLER_REFUSED = "caller.refused"
+    BUDGET_SOFT = "budget.soft"
+    BUDGET_REFUSED = "budget.refused"
+    BUDGET_RAISED = "budget.raised"
+    BUDGET_EXPIRED = "budget.expired"
     JOURNAL_GAP = "journal.gap"
 
 

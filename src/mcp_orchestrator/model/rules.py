@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.model.plan import Reason
 
 
 class Phase(enum.StrEnum):
@@ -126,13 +129,33 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What is reserved of a budget before the call: `unit` is `usd` (micro-dollars), `tokens`, `calls` or `seconds`."""
+    """What is reserved of a budget before the call, for whom (`key`).
+
+    `unit` is a word of `model.budget.Unit`, `amount` and `limit` whole numbers of it: micro-dollars, tokens, calls,
+    thousandths of a second. `window` is the id of the stretch of time, `ends` its end (None: never).
+    """
 
     budget: str
     where: str
     key: str
     unit: str
     amount: int
+    limit: int = 0
+    window: str = ""
+    ends: float | None = None
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """Where the ledger keeps it: budget, key, window, unit. The holds of one call are taken in this order."""
+        return self.budget, self.key, self.window, self.unit
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a result: as the rules hand it on (None: they withhold it), and what each of them said."""
+
+    result: bytes | None
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +163,7 @@ class Terms:
     """On what terms a planned call may be carried out. Empty: on none, which is the most frequent case.
 
     `arguments` are the arguments as rules have rewritten them (None: as they came). `redactions` are for the result.
+    `judge` does to a result what the rules want, as they were when the call was planned; None: nothing.
     """
 
     approvals: tuple[Approval, ...] = ()
@@ -147,3 +171,4 @@ class Terms:
     holds: tuple[Hold, ...] = ()
     redactions: tuple[Redaction, ...] = ()
     arguments: Mapping[str, Any] | None = None
+    judge: Callable[[bytes], Judged] | None = field(default=None, compare=False)

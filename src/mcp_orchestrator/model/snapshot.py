@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mcp_orchestrator.model.agent import AgentSpec
+    from mcp_orchestrator.model.routing import LogicalTool, Override
 
 
 class Secret:
@@ -219,3 +220,5 @@ class Snapshot:
     delegation: DelegationSpec = field(default_factory=DelegationSpec)
     a2a: A2aSpec | None = None
     identity: IdentitySpec = field(default_factory=IdentitySpec)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    tools: Mapping[str, LogicalTool] = field(default_factory=dict)

@@ -53,6 +53,9 @@ def child_of(kept: Delegated) -> Principal:
         groups=kept.groups,
         team=kept.team,
         scopes=kept.scopes,
+        owner=kept.behalf or kept.owner,
+        lineage=(kept.id, *kept.lineage),
+        mode=kept.mode.value,
     )
 
 

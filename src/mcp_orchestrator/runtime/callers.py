@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from mcp_orchestrator.core import tokens
-from mcp_orchestrator.core.identities import placed
+from mcp_orchestrator.core.identities import TOKEN, named, of_token, placed
 from mcp_orchestrator.model.call import ANONYMOUS, Era, Principal
 from mcp_orchestrator.model.caller import Token
 from mcp_orchestrator.model.event import EventKind
@@ -116,14 +116,8 @@ class Callers:
         return placed(principal, self._spec)
 
     def named(self, ident: str) -> Principal:
-        """The principal of this id as it would call now: what its token is good for is that of the token in force."""
-        kind, colon, name = ident.partition(":")
-        if kind == "token":
-            now = self._wall()
-            for token in self._tokens.values():
-                if token.name == name and token.is_good(now):
-                    return self._principal_of(token)
-        return self.place(Principal(ident, kind if colon else ident))
+        """The principal of this id as it would call now."""
+        return named(ident, self._tokens.values(), self._spec, self._wall())
 
     def on_leaving(self, leaving: Callable[[str], None]) -> None:
         """Have `leaving` called with the id of each principal whose token is good no longer."""
@@ -163,7 +157,7 @@ class Callers:
         gone, self._good = self._good - good, good
         for name in gone:
             for leaving in self._leaving:
-                leaving(f"token:{name}")
+                leaving(f"{TOKEN}{name}")
 
     def signed_in(self, value: bytes) -> Caller | Stranger:
         """Whom the value of an `Authorization` header stands for (RFC 6750 section 2.1)."""
@@ -191,11 +185,7 @@ class Callers:
         if not token.is_good(self._wall()):
             return Stranger("invalid_token", "The access token has expired", token.name)
         expires = math.inf if token.expires is None else token.expires
-        return Caller(self._principal_of(token), token.profile, expires)
-
-    def _principal_of(self, token: Token) -> Principal:
-        bare = Principal(f"token:{token.name}", "token", groups=token.groups, scopes=token.scopes)
-        return self.place(bare)
+        return Caller(of_token(token, self._spec), token.profile, expires)
 
     def _note_refusal(self, stranger: Stranger) -> None:
         """Tell of refused callers, in the log and the journal; never of what they sent."""

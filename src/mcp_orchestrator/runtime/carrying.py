@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,8 @@ from mcp_orchestrator.model.delegation import DelegationState, Workspace
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import FailureKind
+from mcp_orchestrator.runtime import spending
+from mcp_orchestrator.runtime.places import Places
 
 if TYPE_CHECKING:
     from mcp_orchestrator.agent_api import AgentBackend, AgentSession
@@ -42,7 +44,7 @@ SHORTEST: Final = 0.05
 SHOWN: Final = 10
 _AGAIN: Final = Option("start_again", "start the agent on the task from the beginning; work may be done twice")
 _RESTARTS: Final = (_AGAIN, Option("give_up", "leave it; the run ends as unknown"))
-_TAKE_SCHEMAS: Final = frozenset({AgentKind.CLAUDE_CODE, AgentKind.CODEX, AgentKind.SCRIPTED})
+_TAKE_SCHEMAS: Final = frozenset({AgentKind.ACP, AgentKind.CLAUDE_CODE, AgentKind.CODEX, AgentKind.SCRIPTED})
 
 
 class Carrier:
@@ -50,16 +52,26 @@ class Carrier:
 
     def __init__(self, owner: Delegations) -> None:
         self._owner = owner
-        self._working: dict[str, int] = {}
-        self._queue: dict[str, Delegation] = {}
-        self._freed = asyncio.Event()
+        self._places = Places(self._most)
         self._writers: set[tuple[str, str]] = set()
 
-    async def carry(self, delegation: Delegation) -> None:
-        """The whole of it; ends with an end on record, unless the gateway itself ends first."""
+    def _most(self, agent: str | None) -> int:
+        """How many runs may work at once: of one agent, or of all. One that is no longer there only has its runs ended."""
+        if agent is None:
+            return self._owner.rules.max_runs
+        backend = self._owner.agents.get(agent)
+        return backend.spec.max_runs if backend is not None else sys.maxsize
+
+    async def carry(self, delegation: Delegation, doubt: tuple[str, str] | None = None) -> None:
+        """The whole of it; ends with an end on record, unless the gateway itself ends first.
+
+        `doubt` is why nobody knows whether it was begun before, and the evidence: then somebody is asked first.
+        """
         try:
-            async with self._place(delegation):
-                ended = await self._within(delegation)
+            ended = await self._doubted(delegation, *doubt) if doubt is not None else None
+            if ended is None:
+                async with self._places.place(delegation):
+                    ended = await self._within(delegation)
         except asyncio.CancelledError:
             raise  # the gateway ends: the record stays open, and is taken up again at the next start
         except OSError as error:
@@ -126,72 +138,20 @@ class Carrier:
             text = f"it was to read only: what it changed was thrown away ({len(changed)} files: {names})"
             delegation.warn(text, "discarded")
 
-    # -- places ---------------------------------------------------------------------------------------------------
-
-    @contextlib.asynccontextmanager
-    async def _place(self, delegation: Delegation) -> AsyncIterator[None]:
-        """Wait for a free place. An agent that waits for what it delegated holds its own, so depth has places of its own.
-
-        Whoever came first goes first; only those whose own agent is busy are overtaken by runs of other agents.
-        """
-        self._queue[delegation.kept.id] = delegation
-        try:
-            while not delegation.stop.is_set() and self._next_of(delegation) is not delegation:
-                freed = asyncio.ensure_future(self._freed.wait())
-                stopped = asyncio.ensure_future(delegation.stop.wait())
-                try:
-                    await asyncio.wait({freed, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    freed.cancel()
-                    stopped.cancel()
-            taken = () if delegation.stop.is_set() else _places(delegation)
-        finally:
-            del self._queue[delegation.kept.id]
-        for name in taken:
-            self._working[name] = self._working.get(name, 0) + 1
-        self._wake_queue()
-        try:
-            yield
-        finally:
-            for name in taken:
-                self._working[name] -= 1
-            self._wake_queue()
-
-    def _wake_queue(self) -> None:
-        self._freed.set()
-        self._freed = asyncio.Event()
-
-    def _next_of(self, delegation: Delegation) -> Delegation | None:
-        """Who of those that wait at the same depth may go now; None while there is no place."""
-        for one in self._queue.values():
-            agent, whole = _places(one)
-            if one.stop.is_set() or one.kept.depth != delegation.kept.depth:
-                continue
-            if self._working.get(whole, 0) >= self._owner.rules.max_runs:
-                return None
-            backend = self._owner.agents.get(one.kept.agent)
-            if backend is None or self._working.get(agent, 0) < backend.spec.max_runs:
-                return one
-        return None
-
     # -- one after the other ----------------------------------------------------------------------------------------
 
     async def _within(self, delegation: Delegation) -> Ended:
         again = delegation.kept.state is DelegationState.WORKING
-        early = self._unstarted(delegation, again=again)
-        if early is not None:
-            return early
         backend = self._owner.agents.get(delegation.kept.agent)
-        if backend is None:
-            text = f"there is no agent '{delegation.kept.agent}' in the configuration any more"
-            if again:
-                return Ended(EndStatus.UNKNOWN, trouble=TroubleKind.MISSING, message=text, evidence=CUT_OFF)
-            return Ended(EndStatus.FAILED, trouble=TroubleKind.MISSING, message=text, retryable=True)
+        early = self._unstarted(delegation, again=again)
+        if early is not None or backend is None:
+            return early or self._missing(delegation, again=again)
         try:
             workspace = await self._workspace(delegation)
         except ValueError as error:
             return Ended(EndStatus.FAILED, trouble=TroubleKind.INVALID, message=str(error), retryable=True)
-        if (early := self._unstarted(delegation, again=again)) is not None:
+        early = self._unstarted(delegation, again=again)
+        if early is not None:
             return early
         writer = (delegation.kept.agent, delegation.kept.native or delegation.kept.id)
         if writer in self._writers:
@@ -203,16 +163,23 @@ class Carrier:
         finally:
             self._writers.discard(writer)
 
+    @staticmethod
+    def _missing(delegation: Delegation, *, again: bool) -> Ended:
+        text = f"there is no agent '{delegation.kept.agent}' in the configuration any more"
+        if again:
+            return Ended(EndStatus.UNKNOWN, trouble=TroubleKind.MISSING, message=text, evidence=CUT_OFF)
+        return Ended(EndStatus.FAILED, trouble=TroubleKind.MISSING, message=text, retryable=True)
+
     def _unstarted(self, delegation: Delegation, *, again: bool) -> Ended | None:
         """The end of a run that is not to be started (any more), or None."""
         if delegation.stop.is_set():
             status = EndStatus.LIMIT if delegation.limit is not None else EndStatus.CANCELLED
             evidence = CUT_OFF if again else "it had not been started yet"
             return Ended(status, trouble=delegation.limit, message=delegation.stopping, evidence=evidence)
-        spent = self._owner.overspent(delegation)
-        if spent:
+        overspent = spending.overspent(delegation, self._owner.all_live)
+        if overspent:
             evidence = "what was used before counts; nothing was started"
-            return Ended(EndStatus.LIMIT, trouble=TroubleKind.BUDGET, message=spent, evidence=evidence)
+            return Ended(EndStatus.LIMIT, trouble=TroubleKind.BUDGET, message=overspent, evidence=evidence)
         return None
 
     async def _workspace(self, delegation: Delegation) -> Workspace:
@@ -267,21 +234,24 @@ class Carrier:
     async def _not_opened(self, delegation: Delegation, error: BackendError, *, again: bool) -> Ended:
         if again:
             text = f"the session could not be taken up again after a restart of the gateway: {error.message}"
-            return await self.ask_again(delegation, text, CUT_OFF)
+            doubted = await self._doubted(delegation, text, CUT_OFF, TroubleKind.SESSION)
+            return doubted or await self._within(delegation)
         kinds = {FailureKind.REFUSED: TroubleKind.AUTH, FailureKind.DIED: TroubleKind.CRASH}
         trouble = kinds.get(error.kind, TroubleKind.MISSING)
         return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent)
 
-    async def ask_again(self, delegation: Delegation, text: str, evidence: str) -> Ended:
-        """Nobody knows how far a run got: somebody may have it started anew; it ends as unknown otherwise."""
+    async def _doubted(
+        self, delegation: Delegation, text: str, evidence: str, trouble: TroubleKind = TroubleKind.CRASH
+    ) -> Ended | None:
+        """Nobody knows how far a run got. None: somebody wants it started anew; else it ends as unknown."""
         kept = delegation.kept
         details = f"run {kept.id} of agent {kept.agent}: {text}\n{evidence}\n\nThe task: {kept.task}"
         question = permission("The gateway", "know what to do about a run that was cut off", details, _RESTARTS)
         answer = await delegation.ask(question)
         if decision(answer, _RESTARTS) == _AGAIN.id:
-            await delegation.save(state=DelegationState.ACCEPTED, native=None, turn=None)
-            return await self._within(delegation)
-        return Ended(EndStatus.UNKNOWN, trouble=TroubleKind.SESSION, message=text, evidence=evidence)
+            await delegation.save(state=DelegationState.ACCEPTED, native=None, turn=None, attempts=0)
+            return None
+        return Ended(EndStatus.UNKNOWN, trouble=trouble, message=text, evidence=evidence)
 
     def _seen(self, delegation: Delegation) -> None:
         if not delegation.kept.attached:
@@ -296,7 +266,7 @@ class Carrier:
             prompt=going_on(task) if again else task,
             schema=kept.schema,
             max_turns=int(kept.limits["turns"]) if "turns" in kept.limits else None,
-            max_cost=int(kept.limits["cost"] - self._owner.spent(delegation)) if "cost" in kept.limits else None,
+            max_cost=int(spending.left_of(delegation, self._owner.all_live)["cost"]) if "cost" in kept.limits else None,
             rejoin=kept.turn if again else None,
         )
         if session.native is not None:
@@ -363,11 +333,6 @@ class Carrier:
             message=delegation.stopping,
             evidence=ended.evidence or "it was asked to stop",
         )
-
-
-def _places(delegation: Delegation) -> tuple[str, str]:
-    """The names of the two places that a run takes: that of its agent, and one of all."""
-    return f"{delegation.kept.agent}:{delegation.kept.depth}", f":{delegation.kept.depth}"
 
 
 async def _opened(backend: AgentBackend, opening: AgentOpening, stop: asyncio.Event) -> AgentSession | None:

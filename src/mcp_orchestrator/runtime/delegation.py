@@ -90,6 +90,7 @@ class Delegation:
         self.usage = AgentUsage()
         self.open: OrderedDict[str, OpenQuestion] = OrderedDict()
         self.answered: dict[str, str] = {}
+        self._keys: set[str] = set()
         self.changed = asyncio.Event()
         self.over = asyncio.Event()
         self.stopping = ""
@@ -118,15 +119,19 @@ class Delegation:
         """
         if len(self.open) >= MOST_OPEN or self.stop.is_set():
             return expired(question)
-        waiting = self._opened(question, raw)
+        question = replace(question, params=self._with_clean_words(question.params))
+        key = self._key_of(question)
+        await self._keep_questions()  # before anybody sees it: an answer to it is an answer to no other
+        if self.stop.is_set():
+            return expired(question)
+        waiting = self._opened(key, question, raw)
         parent = self._owner.parent_of(self.kept)
         relay = asyncio.ensure_future(self._relayed(parent, waiting)) if parent is not None else None
         try:
             async with asyncio.timeout(self._owner.engine.question_expiry):
-                await self._keep_questions()
                 answer = await waiting.answered
         except TimeoutError:
-            answer = waiting.answered.result() if waiting.answered.done() else expired(question)
+            answer = expired(question)
         except asyncio.CancelledError:
             if not self._owner.stopping:  # else it is asked again by the next gateway
                 self._note_answer(waiting, Answer(by="nobody: the agent took it back"))
@@ -141,6 +146,7 @@ class Delegation:
 
     async def _keep_questions(self) -> None:
         try:
+            await self._owner.engine.journal.commit()
             await self.save()
         except OSError as error:
             self._owner.engine.log.error("a question could not be kept", run=self.kept.id, error=str(error))  # noqa: TRY400
@@ -152,9 +158,7 @@ class Delegation:
         data = {"method": waiting.question.method, "question": waiting.key, "by": answer.by, **_outline(answer)}
         self._owner.engine.record(EventKind.QUESTION_ANSWERED, self.kept.id, data)
 
-    def _opened(self, question: Question, raw: str | bytes | None) -> OpenQuestion:
-        question = replace(question, params=self._with_clean_words(question.params))
-        key = self._key_of(question)
+    def _opened(self, key: str, question: Question, raw: str | bytes | None) -> OpenQuestion:
         now, loop = self._owner.engine.now(), asyncio.get_running_loop()
         waiting = OpenQuestion(key, question, now, now + self._owner.engine.question_expiry, loop.create_future())
         self.open[key] = waiting
@@ -171,9 +175,10 @@ class Delegation:
     def _key_of(self, question: Question) -> str:
         """A new key; one that was open when an earlier gateway ended, and is asked again, keeps its own."""
         digest = self._owner.engine.digest(repr((question.method, sorted(question.params.items()))))
-        known = [key for key, one in self.kept.questions.items() if one == digest and key not in self.open]
+        known = [key for key, one in self.kept.questions.items() if one == digest and key not in self._keys]
         asked = self.kept.asked + (not known)
         key = known[0] if known else f"q{asked}"
+        self._keys.add(key)
         self.kept = replace(self.kept, asked=asked, questions={**self.kept.questions, key: digest})
         return key
 
@@ -364,8 +369,8 @@ class Delegation:
         return replace(said, **changed) if changed else said
 
     def _with_clean_words(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The message of a question alone: options and addresses must stay what they are."""
-        return {**params, **{"message": self._clean(value) for name, value in params.items() if name == "message"}}
+        """Of a question the message alone is touched: options and addresses must stay what they are."""
+        return {name: self._clean(value) if name == "message" else value for name, value in params.items()}
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, enum.Enum):

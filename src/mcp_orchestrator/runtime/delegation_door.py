@@ -10,7 +10,7 @@ from mcp_orchestrator.agent_api import Glimpse
 from mcp_orchestrator.model.agent import AgentMode, AgentSpec
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.delegation import Changes, Delegated
-from mcp_orchestrator.runtime.delegations import Order
+from mcp_orchestrator.runtime.orders import Order
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.delegation import Delegation

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +13,14 @@ from mcp_orchestrator.core.redaction import words_redactor
 from mcp_orchestrator.core.schema import Checker
 from mcp_orchestrator.model.agent import AgentMode, AgentSpec, Ended, TroubleKind
 from mcp_orchestrator.model.call import Principal
-from mcp_orchestrator.model.delegation import Applied, Changes, Delegated, Workspace
+from mcp_orchestrator.model.delegation import Applied, Changes, Delegated
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.snapshot import DelegationSpec
+from mcp_orchestrator.runtime import spending
 from mcp_orchestrator.runtime.attachments import Attachments
 from mcp_orchestrator.runtime.carrying import Carrier
 from mcp_orchestrator.runtime.delegation import Delegation, OpenQuestion
+from mcp_orchestrator.runtime.orders import DelegationError, Order, check_place, limits_of
 
 if TYPE_CHECKING:
     from mcp_orchestrator.agent_api import AgentBackend, DelegationStore, Workspaces
@@ -29,28 +31,6 @@ MOST_LIVE: Final = 1000
 
 KEPT_LIVE: Final = 200
 """Ended delegations whose words stay at hand; older ones are read from the store."""
-
-
-class DelegationError(ValueError):
-    """A delegation that is not begun; the text says why and how to mend it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What somebody wants done. `limits`: `turns`, `seconds`, `cost` (micro-dollars)."""
-
-    run: str
-    task: str
-    owner: Principal
-    profile: str | None = None
-    agent: str | None = None
-    labels: Sequence[str] = ()
-    mode: AgentMode = AgentMode.READ
-    workspace: str | None = None
-    schema: Mapping[str, Any] | None = None
-    limits: Mapping[str, float] = field(default_factory=dict)
-    context: str | None = None
-    trace: str = ""
 
 
 class Delegations:
@@ -83,6 +63,11 @@ class Delegations:
     def specs(self) -> list[AgentSpec]:
         """The agents that may be delegated to."""
         return [backend.spec for backend in self.agents.values() if not backend.spec.disabled]
+
+    @property
+    def all_live(self) -> list[Delegation]:
+        """The delegations that are not over."""
+        return list(self._live.values())
 
     # -- beginning ------------------------------------------------------------------------------------------------
 
@@ -139,13 +124,15 @@ class Delegations:
             trace=order.trace,
             origin=order.workspace,
             schema=order.schema,
-            limits=_limits(spec, order.limits, self._left_of(order.owner.run)),
+            limits=limits_of(spec, order.limits, self._left_of(order.owner.run)),
             decision=tuple(asdict(reason) for reason in choice.reasons),
             created=now,
             updated=now,
             groups=order.owner.groups,
             team=order.owner.team,
             scopes=order.owner.scopes,
+            behalf=order.owner.owner or order.owner.id,
+            lineage=order.owner.lineage,
         )
         delegation = Delegation(kept, self, words_redactor(spec.confidential))
         await self.store.save(kept)
@@ -195,53 +182,34 @@ class Delegations:
         if parent is not None and parent.kept.mode is AgentMode.READ and order.mode is AgentMode.WRITE:
             raise DelegationError("you may only read, and so may whom you delegate to; use mode read")
         if order.workspace is not None:
-            self._check_place(order.workspace, parent.kept.workspace if parent is not None else None)
+            # An agent works in a copy of a directory that was allowed: of that it may hand on what is in it, and no more.
+            own = parent.kept.workspace if parent is not None else None
+            check_place(order.workspace, self.rules.roots if own is None else [Path(own.path)])
         elif order.mode is AgentMode.WRITE:
             raise DelegationError("mode write needs a workspace: the directory of a git repository")
 
     def _left_of(self, run: str) -> dict[str, float]:
-        """What is left of the limits of the run that delegates: what it hands on cannot be more."""
         parent = self._live.get(run)
-        if parent is None:
-            return {}
-        left = {name: value for name, value in parent.kept.limits.items() if name != "turns"}
-        if "cost" in left:
-            left["cost"] = left["cost"] - self.spent(parent)
-            if left["cost"] <= 0:
-                raise DelegationError("nothing is left of the budget of the run that you work for")
+        left = spending.left_of(parent, self.all_live) if parent is not None else {}
+        if left.get("cost", 1) <= 0:
+            raise DelegationError("nothing is left of the budget of the run that you work for")
         return left
-
-    def spent(self, delegation: Delegation) -> int:
-        """Micro-dollars that a run and all that its agent delegated have used so far."""
-        below = [one for one in self._live.values() if one.kept.parent == delegation.kept.id]
-        return (delegation.total.cost or 0) + delegation.below + sum(self.spent(one) for one in below)
-
-    def _check_place(self, given: str, own: Workspace | None) -> None:
-        path = Path(given)
-        if not path.is_absolute():
-            raise DelegationError(f"workspace: {given!r} is not absolute")
-        real = path.resolve()
-        if not real.is_dir():
-            raise DelegationError(f"workspace: there is no directory {given!r} on the gateway's machine")
-        # An agent works in a copy of a directory that was allowed: of that it may hand on what is in it, and no more.
-        roots = [root.resolve() for root in self.rules.roots] if own is None else [Path(own.path).resolve()]
-        if not any(real == root or root in real.parents for root in roots):
-            shown = ", ".join(str(root) for root in roots) or "none"
-            raise DelegationError(
-                f"workspace: {given!r} is outside of the allowed directories ({shown}; delegation.roots)"
-            )
 
     def carry_on(self, delegation: Delegation) -> None:
         """Set a delegation going, or going again."""
         self.set_going(delegation, self.carry(delegation))
 
-    def carry(self, delegation: Delegation) -> Coroutine[Any, Any, None]:
-        """The whole of carrying it out."""
-        return self._carrier.carry(delegation)
+    def carry(self, delegation: Delegation, doubt: tuple[str, str] | None = None) -> Coroutine[Any, Any, None]:
+        """The whole of carrying it out; `doubt` is why somebody must be asked first whether to, and the evidence."""
+        return self._carrier.carry(delegation, doubt)
 
     def finish(self, delegation: Delegation, ended: Ended) -> Coroutine[Any, Any, None]:
         """Put its end on record."""
         return self._carrier.finish(delegation, ended)
+
+    def close(self, delegation: Delegation, ended: Ended, *, told: bool) -> Coroutine[Any, Any, None]:
+        """Finish what is to be done after an end that is in the state file; `told`: the journal has it."""
+        return self._carrier.close(delegation, ended, told=told)
 
     def set_going(self, delegation: Delegation, work: Coroutine[Any, Any, None]) -> None:
         """Have it worked at, in a task of its own."""
@@ -364,18 +332,11 @@ class Delegations:
         delegation.keep_usage()
         over: Delegation | None = delegation
         while over is not None:  # what an agent delegates is paid for by whoever let it
-            said = self.overspent(over)
+            said = spending.overspent(over, self.all_live)
             if said and not over.stop.is_set():
                 over.limit = TroubleKind.BUDGET
                 over.cancel(said)
             over = self.parent_of(over.kept)
-
-    def overspent(self, delegation: Delegation) -> str:
-        """That the budget of a run is spent, or ""."""
-        limit, cost = delegation.kept.limits.get("cost"), self.spent(delegation)
-        if limit is None or cost < limit or not cost:
-            return ""
-        return f"the budget of this run is spent (${cost / 1e6:.4f} of ${limit / 1e6:.4f})"
 
     def tell_question(self, delegation: Delegation, waiting: OpenQuestion) -> None:
         """Say in the log how a question can be answered."""
@@ -398,12 +359,3 @@ class Delegations:
             await asyncio.wait(tasks, timeout=15)
         for backend in self.agents.values():
             await backend.aclose()
-
-
-def _limits(spec: AgentSpec, *asked: Mapping[str, float]) -> dict[str, float]:
-    """The least of what the agent's definition, the caller and the caller's own limits allow."""
-    own = {"seconds": spec.timeout, "turns": spec.max_turns, "cost": spec.max_cost}
-    limits: dict[str, float] = {name: value for name, value in own.items() if value is not None}
-    for more in asked:
-        limits |= {name: min(value, limits.get(name, value)) for name, value in more.items()}
-    return limits

@@ -19,7 +19,9 @@ def invocation_of(run: Run, target: Target, session: Session, client: ClientFace
     return Invocation(
         run=run.id,
         method=call.method,
-        params=own_params(call.params, call, target) if target.name != call.name else call.params,
+        params=call.params
+        if target.name == call.name and target.arguments is None
+        else own_params(call.params, call, target),
         meta=call.meta,
         client=client,
         wants_progress=call.wants_progress,

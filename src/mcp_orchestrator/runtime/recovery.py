@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.core.redaction import words_redactor
-from mcp_orchestrator.core.translate.permissions import Option, decision, permission
-from mcp_orchestrator.model.agent import Ended, EndStatus, TroubleKind
+from mcp_orchestrator.model.agent import Ended, EndStatus
 from mcp_orchestrator.model.delegation import Delegated, DelegationState
+from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.runtime.attachments import child_of
 from mcp_orchestrator.runtime.delegation import Delegation
 
 if TYPE_CHECKING:
@@ -16,43 +18,66 @@ if TYPE_CHECKING:
 MOST_ATTEMPTS: Final = 5
 """How often one delegation is taken up again before a person is asked."""
 
-_AGAIN: Final = Option("start_again", "start the agent on the task from the beginning; work may be done twice")
-_GIVE_UP: Final = Option("give_up", "leave it; the run ends as unknown")
-_EVIDENCE: Final = "the gateway ended while the agent was being started; whether it began is not on record"
+MOST_CHILDREN: Final = 1000
+"""Ended delegations of an agent that are looked at for what they cost; budgets stop long before."""
+
+_CUT_OFF: Final = "it was cut off"
+_NOT_KNOWN: Final = "the gateway ended while the agent was being started; whether it began is not on record"
+_TOO_OFTEN: Final = "the gateway ended {} times while it was being carried out; how far it got is not known"
 
 
 async def take_up(owner: Delegations) -> int:
     """Take up what is open; returns how many there were.
 
     Accepted and never started: started now. With a session of the agent on record: resumed, or its task joined.
-    Anything else is not known, and nothing is started until somebody says so.
+    With an end that was not told yet: told. Delegated by an agent whose run is over: over as well. Anything else is
+    not known, and nothing is started until somebody says so.
     """
     left = await owner.store.unfinished()
+    going_on = {kept.id for kept in left if kept.ended is None}
     for kept in left:
         backend = owner.agents.get(kept.agent)
         delegation = Delegation(kept, owner, words_redactor(backend.spec.confidential if backend is not None else ()))
-        if _can_go_on(kept):
-            owner.carry_on(delegation)
-        else:
-            owner.set_going(delegation, _ask(owner, delegation))
+        delegation.below = await _spent_below(owner, kept)
+        await _complete_journal(owner, kept)
+        owner.set_going(delegation, _work(owner, delegation, orphan=kept.parent not in {None, *going_on}))
     return len(left)
 
 
-def _can_go_on(kept: Delegated) -> bool:
-    if kept.state is DelegationState.ACCEPTED:
-        return True
-    return kept.state is DelegationState.WORKING and kept.native is not None and kept.attempts < MOST_ATTEMPTS
-
-
-async def _ask(owner: Delegations, delegation: Delegation) -> None:
+def _work(owner: Delegations, delegation: Delegation, *, orphan: bool) -> Coroutine[Any, Any, None]:
     kept = delegation.kept
-    options = (_AGAIN, _GIVE_UP)
-    details = f"run {kept.id} of agent {kept.agent}: {_EVIDENCE}\n\nThe task: {kept.task}"
-    question = permission("The gateway", "know what to do about a run that was cut off", details, options)
-    answer = await delegation.ask(question)
-    if decision(answer, options) == _AGAIN.id:
-        await delegation.save(state=DelegationState.ACCEPTED, native=None, turn=None)
-        await owner.carry(delegation)
-        return
-    ended = Ended(EndStatus.UNKNOWN, trouble=TroubleKind.CRASH, message="it was cut off", evidence=_EVIDENCE)
-    await owner.finish(delegation, ended)
+    if kept.ended is not None:
+        return _close(owner, delegation, kept.ended)
+    if orphan:
+        text = f"the run {kept.parent} that delegated it is over"
+        evidence = "its agent ended with the gateway"
+        return owner.finish(delegation, Ended(EndStatus.CANCELLED, message=text, evidence=evidence))
+    if kept.state is DelegationState.STARTING:
+        return owner.carry(delegation, (_CUT_OFF, _NOT_KNOWN))
+    if kept.state is DelegationState.WORKING and (kept.native is None or kept.attempts >= MOST_ATTEMPTS):
+        return owner.carry(delegation, (_CUT_OFF, _TOO_OFTEN.format(kept.attempts)))
+    return owner.carry(delegation)
+
+
+async def _close(owner: Delegations, delegation: Delegation, ended: Ended) -> None:
+    try:
+        told = await owner.store.told(delegation.kept.id, EventKind.DELEGATION_ENDED)
+        await owner.close(delegation, ended, told=told)
+    except OSError as error:
+        owner.engine.log.error("the end of a run could not be recorded", run=delegation.kept.id, error=str(error))  # noqa: TRY400
+
+
+async def _complete_journal(owner: Delegations, kept: Delegated) -> None:
+    """Journal what the earlier gateway had no time to: that a run was accepted, and that nobody answered it."""
+    if not await owner.store.told(kept.id, EventKind.DELEGATION_ACCEPTED):
+        owner.tell_accepted(kept)
+    for key in kept.questions if kept.ended is None else ():
+        data = {"question": key, "by": "nobody: the gateway ended"}
+        owner.engine.record(EventKind.QUESTION_ANSWERED, kept.id, data)
+
+
+async def _spent_below(owner: Delegations, kept: Delegated) -> int:
+    """Micro-dollars used by what the agent of a run delegated, as far as that has ended."""
+    below = await owner.store.recent(child_of(kept).id, MOST_CHILDREN)
+    ended = [one for one in below if one.ended is not None]
+    return sum([(one.ended.usage.cost or 0) + await _spent_below(owner, one) for one in ended if one.ended is not None])

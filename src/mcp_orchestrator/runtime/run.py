@@ -320,7 +320,9 @@ class Run:
             if self.call.log_level is not None and lease.session.era is Era.LEGACY:
                 await lease.at_level(self.call.log_level, self._set_level)
             self._sent = True
-            invocation = invocation_of(self, target, lease.session, self._carrier() if target.backend == OWN else client)
+            invocation = invocation_of(
+                self, target, lease.session, self._carrier() if target.backend == OWN else client
+            )
             session = lease.session
             if plain_road(self.call, session.era):
                 outcome = await session.invoke(invocation, self)

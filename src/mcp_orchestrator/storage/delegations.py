@@ -123,6 +123,11 @@ class SqliteDelegations:
         self._ask = ask
         self._keeper = Keeper(path)
 
+    @property
+    def keeper(self) -> str:
+        """The name of this gateway as a keeper."""
+        return self._keeper.token
+
     async def save(self, delegated: Delegated) -> None:
         """Keep this state; returns once it is durable, as far as `storage.durability` says.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.delegation import Delegated, DelegationState
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.storage.connecting import open_reader
+from mcp_orchestrator.storage.ledger import MemoryLedger
 from mcp_orchestrator.storage.offers import decode_eras, decode_offers, era_rows, offer_rows
 from mcp_orchestrator.storage.tokens import MemoryTokens
 from mcp_orchestrator.storage.trouble import StorageError
@@ -82,6 +84,7 @@ class MemoryStore:
         self._eras: dict[str, dict[Era, bool]] = {}
         self.delegations = MemoryDelegations(ring, self._events)
         self.tokens = MemoryTokens()
+        self.ledger = MemoryLedger(time.time)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -92,7 +95,8 @@ class MemoryStore:
         """Nothing to open; here so that stores can take each other's place."""
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Forget the ledger; there is nothing else to close."""
+        self.ledger.close()
 
     def record(self, event: Event) -> None:
         """Keep an event; the oldest goes when the ring is full."""

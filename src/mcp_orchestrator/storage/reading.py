@@ -184,11 +184,14 @@ class JournalReader:
         return WAITING if status == RUNNING and self._asks(run.id) else status
 
     def _asks(self, run: str) -> bool:
-        """Whether a run has asked something that is not answered yet."""
-        query = "SELECT total(kind = ?) - total(kind = ?) FROM event WHERE run = ?"
+        """Whether a run has asked something that is not answered yet: the last word about each question counts."""
+        query = """
+            SELECT kind, max(seq) FROM event WHERE run = ? AND kind IN (?, ?)
+            GROUP BY CASE WHEN json_valid(data) THEN json_extract(data, '$.question') END
+        """
         kinds = (EventKind.QUESTION_ASKED.value, EventKind.QUESTION_ANSWERED.value)
-        ((more,),) = self._connection.execute(query, (*kinds, run)).fetchall()
-        return bool(more > 0)
+        last = self._connection.execute(query, (run, *kinds)).fetchall()
+        return any(kind == EventKind.QUESTION_ASKED for kind, _ in last)
 
     def _living_gateways(self) -> frozenset[str]:
         """The run prefixes of gateways whose process is there."""

@@ -21,6 +21,7 @@ from mcp_orchestrator.storage import retention
 from mcp_orchestrator.storage.chain import Verdict
 from mcp_orchestrator.storage.connecting import prepare_place
 from mcp_orchestrator.storage.delegations import SqliteDelegations
+from mcp_orchestrator.storage.ledger import SqliteLedger
 from mcp_orchestrator.storage.reading import JournalReader
 from mcp_orchestrator.storage.tokens import SqliteTokens
 from mcp_orchestrator.storage.trouble import StorageError, again
@@ -70,6 +71,7 @@ class SqliteStore:
         self._broken: StorageError | None = None
         self.delegations = SqliteDelegations(path, self._ask)
         self.tokens = SqliteTokens(self._ask)
+        self.ledger = SqliteLedger(path, self._open_writer, self.delegations.keeper, clock)
 
     @property
     def path(self) -> Path:
@@ -107,6 +109,7 @@ class SqliteStore:
         if writer is None or loop is None:
             return
         try:
+            await self.ledger.aclose()
             await self._written_so_far(loop)
         finally:
             self._writer = None

@@ -8,6 +8,7 @@ are made ready beside their places and then renamed; what goes wrong in between 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import stat
@@ -17,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from mcp_orchestrator.model.delegation import Applied
-from mcp_orchestrator.workspaces.git import GitError, git
+from mcp_orchestrator.workspaces.git import Git, GitError
+from mcp_orchestrator.workspaces.settling import Note, beside, locked, seen_as, settle_place
 
 LINK: Final = "120000"
 SUBMODULE: Final = "160000"
@@ -52,20 +54,35 @@ class Moved(Exception):  # noqa: N818 - it is no error of the program
     """A file changed while the changes were being applied."""
 
 
-async def applied(top: Path, tree: Path, raw: bytes, run: str) -> Applied:
-    """Apply a difference (`git diff-tree --raw -z`) between the base and the agent's `tree` to the tree at `top`."""
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Where changes go, and where they come from.
+
+    `top` is the top of the caller's tree, `named` the directory in it that was given to the agent: nothing outside of
+    that is written. `tree` is the agent's tree; `git` runs there.
+    """
+
+    top: Path
+    named: Path
+    tree: Path
+    git: Git
+
+
+async def applied(sides: Sides, raw: bytes, run: str) -> Applied:
+    """Apply a difference (`git diff-tree --raw -z`) between the base and the agent's tree to the caller's."""
+    top, tree = sides.top, sides.tree
     steps: list[Step] = []
     conflicts: dict[str, str] = {}
     for change in changes_in(raw):
-        decided = await _decided(top, tree, change)
+        decided = await _decided(sides, change)
         if isinstance(decided, str):
-            conflicts[change.path] = decided
+            conflicts[told(change.path)] = decided
         elif decided is not None:
             steps.append(decided)
     if conflicts:
         return Applied((), conflicts)
     try:
-        await asyncio.to_thread(carry_out, steps, run)
+        await asyncio.to_thread(_carry_out_alone, steps, run, tree.parent)
     except Moved as moved:
         return Applied((), {_name(top, str(moved)): "it changed while the changes were being applied; try again"})
     except OSError as error:
@@ -76,7 +93,12 @@ async def applied(top: Path, tree: Path, raw: bytes, run: str) -> Applied:
 
 
 def _name(top: Path, path: str) -> str:
-    return path.removeprefix(f"{top}{os.sep}")
+    return told(path.removeprefix(f"{top}{os.sep}"))
+
+
+def told(name: str) -> str:
+    """A file name as it can be shown and sent: bytes that are no UTF-8 are written as backslash, x and two digits."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def changes_in(raw: bytes) -> list[Change]:
@@ -89,33 +111,68 @@ def changes_in(raw: bytes) -> list[Change]:
     return found
 
 
-async def _decided(top: Path, tree: Path, change: Change) -> Step | str | None:  # noqa: PLR0911 - a table of cases
+async def _decided(sides: Sides, change: Change) -> Step | str | None:
     """What to do about one file; a text says why that cannot be done, None that nothing needs to be."""
+    path = _inside(sides.top, change.path)
+    why = _never(sides, change, path)
+    if why is not None or path is None:
+        return why
+    seen = await asyncio.to_thread(seen_as, path)
+    if seen is None and change.after_mode == NOTHING:
+        return None
+    if seen is None:
+        if change.before_mode != NOTHING:
+            return "it was removed in the workspace, and changed by the agent"
+        return Step(path, await _content(sides, change), change.after_mode, None)
+    mode, blob = await _there(sides.git.on(sides.top), path, change.path)
+    if mode == "directory":
+        return "there is a directory of this name in the workspace, or something else that is no file"
+    return await _over(sides, path, change, Found(mode, blob, seen))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of the caller: its git mode, blob id, and how it looked."""
+
+    mode: str
+    blob: str
+    seen: tuple[int, int, int]
+
+
+def _never(sides: Sides, change: Change, path: Path | None) -> str | None:
+    """Why a change cannot be applied whatever the file is like; None when it may be."""
     if SUBMODULE in (change.before_mode, change.after_mode):
         return "it is a submodule; bring its changes over by hand"
-    path = _inside(top, change.path)
     if path is None:
         return "it would lie outside of the workspace, behind a symbolic link, or in .git"
-    seen = await asyncio.to_thread(seen_as, path)
-    mode, blob = await _there(top, path, change.path) if seen is not None else (NOTHING, "")
-    if mode == "directory":
-        return "there is a directory of this name in the workspace"
+    if not path.is_relative_to(sides.named.resolve()):
+        return f"it lies outside of {str(sides.named)!r}, which was named as the workspace"
+    if any(parent.exists() and not parent.is_dir() for parent in path.parents):
+        return "a file of the workspace stands where a directory is needed; make the directory first"
+    return None
+
+
+async def _over(sides: Sides, path: Path, change: Change, found: Found) -> Step | str | None:
+    """What to do about a file that is there."""
     gone = change.after_mode == NOTHING
-    if seen is None and gone:
-        return None
-    if seen is not None and not gone and (blob, _kind(mode)) == (change.after, _kind(change.after_mode)):
-        return Step(path, await _content(tree, change), change.after_mode, seen) if mode != change.after_mode else None
-    untouched = seen is None if change.before_mode == NOTHING else (seen is not None and blob == change.before)
-    if untouched:
-        content = None if gone else await _content(tree, change)
-        return Step(path, content, change.after_mode, seen)
+    same_kind = _kind(found.mode) == _kind(change.after_mode)
+    if not gone and same_kind and found.blob == change.after:
+        mode = _mode(change, found.mode)
+        return Step(path, await _content(sides, change), mode, found.seen) if found.mode != mode else None
     if change.before_mode == NOTHING:
         return "it was added in the workspace too, with other contents"
-    if seen is None:
-        return "it was removed in the workspace, and changed by the agent"
+    if found.blob == change.before and _kind(found.mode) == _kind(change.before_mode):
+        content = None if gone else await _content(sides, change)
+        return Step(path, content, _mode(change, found.mode), found.seen)
     if gone:
         return "it was changed in the workspace, and removed by the agent"
-    return await _merged(top, tree, path, change, seen)
+    return await _merged(sides, path, change, found)
+
+
+def _mode(change: Change, found: str) -> str:
+    """The mode that a file gets: the caller's own, unless the agent changed it."""
+    kept = change.before_mode == change.after_mode and LINK not in (change.after_mode, found)
+    return found if kept else change.after_mode
 
 
 def _kind(mode: str) -> str:
@@ -134,59 +191,50 @@ def _inside(top: Path, name: str) -> Path | None:
     return top.joinpath(*parts)
 
 
-def seen_as(path: Path) -> tuple[int, int, int] | None:
-    """What tells whether a file was touched since: (inode, size, time of the last change); None when not there."""
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-async def _there(top: Path, path: Path, name: str) -> tuple[str, str]:
+async def _there(git: Git, path: Path, name: str) -> tuple[str, str]:
     """The git mode and blob id of a file as it lies in the working tree."""
     found = await asyncio.to_thread(os.lstat, path)
     if stat.S_ISDIR(found.st_mode):
         return "directory", ""
     if stat.S_ISLNK(found.st_mode):
         target = os.fsencode(await asyncio.to_thread(os.readlink, path))
-        return LINK, (await git(top, "hash-object", "--stdin", given=target)).decode().strip()
+        return LINK, (await git("hash-object", "--stdin", given=target)).decode().strip()
     if not stat.S_ISREG(found.st_mode):
         return "directory", ""
     content = await asyncio.to_thread(path.read_bytes)
-    blob = await git(top, "hash-object", "--stdin", "--path", os.fsencode(name), given=content)
+    blob = await git("hash-object", "--stdin", "--path", os.fsencode(name), given=content)
     return EXECUTABLE if found.st_mode & stat.S_IXUSR else "100644", blob.decode().strip()
 
 
-async def _content(tree: Path, change: Change) -> bytes:
-    """The agent's version, as a working tree has it (with the line ends and filters of the repository)."""
-    return await _blob(tree, change.after, change.after_mode, change.path)
+async def _content(sides: Sides, change: Change) -> bytes:
+    """The agent's version, as a working tree has it (with the line ends of the repository)."""
+    return await _blob(sides.git, change.after, change.after_mode, change.path)
 
 
-async def _blob(where: Path, blob: str, mode: str, name: str) -> bytes:
+async def _blob(git: Git, blob: str, mode: str, name: str) -> bytes:
     if mode == LINK:
-        return await git(where, "cat-file", "blob", blob)
-    return await git(where, "cat-file", "--filters", "--path", os.fsencode(name), blob)
+        return await git("cat-file", "blob", blob)
+    return await git("cat-file", "--filters", "--path", os.fsencode(name), blob)
 
 
-async def _merged(top: Path, tree: Path, path: Path, change: Change, seen: tuple[int, int, int]) -> Step | str:
+async def _merged(sides: Sides, path: Path, change: Change, found: Found) -> Step | str:
     """Both changed it: merged, where both are texts and their changes do not touch."""
     refusal = "it was changed in the workspace too, in the same place"
-    if LINK in (change.before_mode, change.after_mode) or await asyncio.to_thread(path.is_symlink):
+    if LINK in (change.before_mode, change.after_mode, found.mode):
         return "it was changed in the workspace too, and a symbolic link cannot be merged"
     ours = await asyncio.to_thread(path.read_bytes)
-    base = await _blob(top, change.before, change.before_mode, change.path)
-    theirs = await _content(tree, change)
+    base = await _blob(sides.git, change.before, change.before_mode, change.path)
+    theirs = await _content(sides, change)
     if any(b"\0" in content[:_SNIFFED] for content in (ours, base, theirs)):
         return "it was changed in the workspace too, and it is binary"
-    scratch = tree.parent / "merging"
+    scratch = sides.tree.parent / "merging"
     names = [str(scratch / name) for name in ("ours", "base", "theirs")]
     await asyncio.to_thread(_write_all, scratch, dict(zip(names, (ours, base, theirs), strict=True)))
     try:
-        merged = await git(tree, "merge-file", "-p", "--quiet", *names)
+        merged = await sides.git("merge-file", "-p", "--quiet", *names)
     except GitError:
         return refusal
-    return Step(path, merged, change.after_mode, seen)
+    return Step(path, merged, _mode(change, found.mode), found.seen)
 
 
 def _write_all(directory: Path, contents: dict[str, bytes]) -> None:
@@ -198,21 +246,32 @@ def _write_all(directory: Path, contents: dict[str, bytes]) -> None:
 # -- writing, in a thread ---------------------------------------------------------------------------------------------
 
 
-def carry_out(steps: list[Step], run: str) -> None:
-    """Do all steps, or put back what was done.
+def _carry_out_alone(steps: list[Step], run: str, place: Path) -> None:
+    with locked(place) as ours:
+        if not ours:
+            raise BlockingIOError(errno.EAGAIN, "another gateway applies these changes just now", str(place))
+        settle_place(place)
+        carry_out(steps, run, Note(place, run, [step.path for step in steps]))
+
+
+def carry_out(steps: list[Step], run: str, note: Note) -> None:
+    """Do all steps, or put back what was done; `note` is for whoever comes after a process that was killed meanwhile.
 
     Raises:
         Moved: a file changed meanwhile.
         OSError: something cannot be written.
     """
-    made: list[Path] = []
+    made = note.made
     kept: list[tuple[Path, Path | None]] = []
     staged: list[tuple[Step, Path | None]] = []
     try:
-        staged += [(step, _stage(step, run, made)) for step in steps]
+        note.write("staging")
+        staged += [(step, _stage(step, run, note)) for step in steps]
+        looks = {os.fspath(step.path): seen_as(ready) for step, ready in staged if ready is not None}
+        note.write("replacing", {path: look for path, look in looks.items() if look is not None})
         for step, ready in staged:
             _check_unmoved(step)
-            aside = _beside(step.path, run, "old") if step.seen is not None else None
+            aside = beside(step.path, run, "old") if step.seen is not None else None
             if aside is not None:
                 _keep(step.path, aside)
             kept.append((step.path, aside))
@@ -224,11 +283,14 @@ def carry_out(steps: list[Step], run: str) -> None:
         _put_back(kept)
         _forget([ready for _, ready in staged if ready is not None])
         _forget_directories(made)
+        note.forget()
         raise
+    note.write("done")
     _forget([aside for _, aside in kept if aside is not None])
     for step in steps:
         if step.content is None:
             _forget_directories(list(step.path.parents)[::-1][len(step.path.parents) - 1 :])
+    note.forget()
 
 
 def _check_unmoved(step: Step) -> None:
@@ -245,14 +307,15 @@ def _keep(path: Path, aside: Path) -> None:
         shutil.copy2(path, aside, follow_symlinks=False)
 
 
-def _stage(step: Step, run: str, made: list[Path]) -> Path | None:
+def _stage(step: Step, run: str, note: Note) -> Path | None:
     if step.content is None:
         return None
     for parent in reversed(step.path.parents):
         if not parent.exists():
+            note.made.append(parent)
+            note.write("staging")
             parent.mkdir()
-            made.append(parent)
-    ready = _beside(step.path, run, "new")
+    ready = beside(step.path, run, "new")
     ready.unlink(missing_ok=True)
     if step.mode == LINK:
         ready.symlink_to(os.fsdecode(step.content))
@@ -264,10 +327,6 @@ def _stage(step: Step, run: str, made: list[Path]) -> Path | None:
     keep = step.path.lstat().st_mode & 0o777 if step.seen is not None and not step.path.is_symlink() else 0o644
     ready.chmod(keep | 0o111 if step.mode == EXECUTABLE else keep & ~0o111)
     return ready
-
-
-def _beside(path: Path, run: str, word: str) -> Path:
-    return path.with_name(f".{path.name[:100]}.{run}.{word}")
 
 
 def _put_back(kept: list[tuple[Path, Path | None]]) -> None:

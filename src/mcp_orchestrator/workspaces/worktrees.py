@@ -7,16 +7,19 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from mcp_orchestrator.model.agent import AgentMode
 from mcp_orchestrator.model.delegation import Applied, ChangedFile, Changes, Workspace
-from mcp_orchestrator.workspaces.applying import applied
-from mcp_orchestrator.workspaces.git import GitError, git, lines
+from mcp_orchestrator.workspaces.applying import Sides, applied, told
+from mcp_orchestrator.workspaces.git import Git, GitError, lines
+from mcp_orchestrator.workspaces.settling import settle
+from mcp_orchestrator.workspaces.trees import copy_index, tree_of
 
 MOST_DIFF: Final = 1024 * 1024
 """Bytes of a diff that are shown."""
@@ -25,9 +28,9 @@ MOST_COPIED: Final = 200 * 1024 * 1024
 MOST_FILES: Final = 20_000
 """Bytes and files of a directory without git that are copied for a run that only reads."""
 
-EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _REFS: Final = "refs/mcp-orchestrator"
 _NOTE: Final = "workspace.json"
+_INDEX: Final = "index"
 _WORDS: Final = {"A": "add", "M": "update", "D": "delete", "R": "move", "C": "add", "T": "update"}
 
 
@@ -62,23 +65,25 @@ class Worktrees:
                 raise ValueError(text)
             await asyncio.to_thread(_copy, given, tree)
             return Workspace(workspace.run, str(tree), workspace.scratch, workspace.mode, str(given))
-        base = await _base(top, workspace.run, Path(workspace.scratch))
-        await git(top, "worktree", "add", "--quiet", "--detach", str(tree), base)
+        git = await Git(top).plain()
+        base = await _base(git, top, workspace.run, tree.parent / _INDEX)
+        # Forced: a gateway that was killed in the middle of this leaves the place registered, and locked, without a tree.
+        await git("worktree", "add", "--force", "--force", "--quiet", "--detach", str(tree), base)
+        own = Path(await git.on(tree).text("rev-parse", "--absolute-git-dir")) / "index"
+        await asyncio.to_thread(copy_index, own, tree.parent / _INDEX)
         inside = tree / (await asyncio.to_thread(given.resolve)).relative_to(top)
         await asyncio.to_thread(lambda: inside.mkdir(parents=True, exist_ok=True))
         return Workspace(workspace.run, str(inside), workspace.scratch, workspace.mode, str(given), str(top), base)
 
     async def changes(self, workspace: Workspace) -> Changes:
         """What differs from the base now. Raises ValueError."""
-        if workspace.base is None:
+        if workspace.base is None or workspace.repository is None:
             return Changes()
-        tree = self._tree(workspace)
-        now = await self._now(workspace, tree)
-        names = await git(tree, "diff-tree", "-r", "-z", "-M", "--name-status", workspace.base, now)
-        numbers = await git(tree, "diff-tree", "-r", "-z", "-M", "--numstat", workspace.base, now)
-        diff = await git(
-            tree, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--binary", workspace.base, now
-        )
+        git, now = await self._now(workspace, workspace.repository)
+        names = await git("diff-tree", "-r", "-z", "-M", "--name-status", workspace.base, now)
+        numbers = await git("diff-tree", "-r", "-z", "-M", "--numstat", workspace.base, now)
+        form = ("-r", "-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv", "--binary")
+        diff = await git("diff-tree", *form, workspace.base, now, most=MOST_DIFF)
         shown = diff[:MOST_DIFF].decode("utf-8", "replace")
         files = _files(lines(names), _numbers(numbers))
         return Changes(files, shown, truncated=len(diff) > MOST_DIFF)
@@ -87,26 +92,24 @@ class Worktrees:
         """Bring the changes into the tree they were made from. Raises ValueError."""
         if workspace.base is None or workspace.repository is None:
             raise ValueError("the workspace was not made from a git repository: there is nothing to apply to")
-        tree = self._tree(workspace)
-        top = Path(workspace.repository)
         async with self._one_at_a_time.setdefault(workspace.repository, asyncio.Lock()):
-            now = await self._now(workspace, tree)
-            raw = await git(tree, "diff-tree", "-r", "-z", "--no-renames", "--raw", workspace.base, now)
-            return await applied(top, tree, raw, workspace.run)
+            git, now = await self._now(workspace, workspace.repository)
+            raw = await git("diff-tree", "-r", "-z", "--no-renames", "--raw", workspace.base, now)
+            sides = Sides(Path(workspace.repository), Path(workspace.origin or workspace.repository), git.where, git)
+            return await applied(sides, raw, workspace.run)
 
     async def discard(self, workspace: Workspace) -> None:
         """Remove everything of a workspace. Idempotent."""
         place = self._root / workspace.run
         if workspace.repository is not None and workspace.base is not None:
-            top = Path(workspace.repository)
+            git = Git(Path(workspace.repository))
             with suppress(GitError):
-                await git(top, "worktree", "remove", "--force", "--force", str(place / "tree"))
+                await git("update-ref", "-d", f"{_REFS}/{workspace.run}")
             with suppress(GitError):
-                await git(top, "update-ref", "-d", f"{_REFS}/{workspace.run}")
+                # Not `worktree prune`: that would also forget worktrees of the caller whose disk is away just now.
+                common = await git.text("rev-parse", "--path-format=absolute", "--git-common-dir")
+                await asyncio.to_thread(_forget, Path(common), place / "tree")
         await asyncio.to_thread(_remove, place)
-        if workspace.repository is not None:
-            with suppress(GitError):
-                await git(Path(workspace.repository), "worktree", "prune")
 
     async def sweep(self, older_than: float, may_go: Callable[[str], Awaitable[bool]]) -> int:
         """Discard workspaces that were made before a time (seconds since the epoch); returns how many.
@@ -120,21 +123,45 @@ class Worktrees:
                 gone += 1
         return gone
 
+    async def settle(self) -> list[str]:
+        """Put back what a gateway that was killed had applied by halves; returns the runs whose changes it were."""
+        return await asyncio.to_thread(settle, self._root)
+
     def _tree(self, workspace: Workspace) -> Path:
         tree = self._root / workspace.run / "tree"
         if not tree.is_dir():
             raise ValueError(f"the workspace of run '{workspace.run}' is no longer there (delegation.retain)")
         return tree
 
-    async def _now(self, workspace: Workspace, tree: Path) -> str:
-        """The tree object of what is in the worktree now, made beside its own index."""
-        return await _tree_of(tree, self._root / workspace.run / "index")
+    async def _now(self, workspace: Workspace, repository: str) -> tuple[Git, str]:
+        """Git for the agent's tree, and the tree object of what is in it now.
+
+        The repository is the caller's whatever became of the worktree's own link to it. The index is the one that the
+        worktree began with: what the agent committed or staged differs from it like everything else.
+        """
+        tree = self._tree(workspace)
+        common = await Git(Path(repository)).text("rev-parse", "--absolute-git-dir")
+        git = await Git(tree, {"GIT_DIR": common, "GIT_WORK_TREE": str(tree)}).plain()
+        with tempfile.TemporaryDirectory(prefix="index-", dir=tree.parent) as own:
+            index = Path(own) / "index"
+            await asyncio.to_thread(copy_index, tree.parent / _INDEX, index)
+            also = await _tracked(tree)
+            return git, await tree_of(git, tree, index, nested=True, also=also)
+
+
+async def _tracked(tree: Path) -> list[bytes]:
+    """What the agent has added to its own index, ignored files too; [] when that cannot be read."""
+    try:
+        listed = await Git(tree, {"GIT_CEILING_DIRECTORIES": str(tree.parent)})("ls-files", "-z", "--cached")
+    except GitError:
+        return []
+    return [name for name in listed.split(b"\0") if name]
 
 
 async def _top(given: Path) -> Path | None:
     """The top of the working tree that a directory lies in; None outside of any."""
     try:
-        out = await git(given, "rev-parse", "--show-toplevel")
+        out = await Git(given)("rev-parse", "--show-toplevel")
     except GitError as error:
         if "not a git repository" in str(error):
             return None
@@ -144,27 +171,16 @@ async def _top(given: Path) -> Path | None:
     return Path(os.fsdecode(out.rstrip(b"\n")))
 
 
-async def _base(top: Path, run: str, scratch: Path) -> str:
+async def _base(git: Git, top: Path, run: str, index: Path) -> str:
     """A commit that holds the tree as it is, HEAD plus everything uncommitted; a hidden ref keeps it."""
-    try:
-        head: str | None = (await git(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")).decode().strip()
-    except GitError:
-        head = None  # no commit yet
-    tree = await _tree_of(top, scratch / "index")
+    head = await git.text("rev-parse", "--verify", "--quiet", "HEAD^{commit}", good=(0, 1))  # "": no commit yet
+    own = top / await git.text("rev-parse", "--git-path", "index")
+    await asyncio.to_thread(copy_index, own, index)
+    tree = await tree_of(git, top, index, nested=False)
     parents = ("-p", head) if head else ()
-    made = await git(top, "commit-tree", tree, *parents, "-m", f"The working tree before run {run}")
-    commit = made.decode().strip()
-    await git(top, "update-ref", f"{_REFS}/{run}", commit)
+    commit = await git.text("commit-tree", tree, *parents, "-m", f"The working tree before run {run}")
+    await git("update-ref", f"{_REFS}/{run}", commit)
     return commit
-
-
-async def _tree_of(top: Path, index: Path) -> str:
-    """The tree object of the files of a working tree, ignored ones left out; its own index is only read."""
-    own = os.fsdecode((await git(top, "rev-parse", "--git-path", "index")).rstrip(b"\n"))
-    await asyncio.to_thread(_copy_file, top / own, index)
-    env = {"GIT_INDEX_FILE": str(index)}
-    await git(top, "add", "--all", "--", ".", env=env)
-    return (await git(top, "write-tree", env=env)).decode().strip()
 
 
 def _files(names: list[str], numbers: dict[str, tuple[int, int, bool]]) -> tuple[ChangedFile, ...]:
@@ -176,7 +192,8 @@ def _files(names: list[str], numbers: dict[str, tuple[int, int, bool]]) -> tuple
         added, removed, binary = numbers.get(path, (0, 0, False))
         change = _WORDS.get(status[0], "update")
         files.append(ChangedFile(path, change, added, removed, binary, before if change == "move" else None))
-    return tuple(sorted(files, key=lambda one: one.path))
+    shown = (replace(one, path=told(one.path), before=one.before and told(one.before)) for one in files)
+    return tuple(sorted(shown, key=lambda one: one.path))
 
 
 def _numbers(out: bytes) -> dict[str, tuple[int, int, bool]]:
@@ -208,10 +225,15 @@ def _make(place: Path, scratch: Path) -> None:
     scratch.mkdir()
 
 
-def _copy_file(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):  # nothing was ever added there
-        shutil.copyfile(source, target)
+def _forget(common: Path, tree: Path) -> None:
+    """Take a worktree off the list of its repository."""
+    for entry in (common / "worktrees").glob("*/gitdir"):
+        try:
+            named = entry.read_text("utf-8", "surrogateescape").strip()
+        except OSError:
+            continue
+        if named == str(tree / ".git"):
+            shutil.rmtree(entry.parent, ignore_errors=True)
 
 
 def _copy(given: Path, tree: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mcp_orchestrator.storage.migrations import v001_journal_and_offers, v002_delegations, v003_tokens
+from mcp_orchestrator.storage.migrations import v001_journal_and_offers, v002_delegations, v003_tokens, v004_budgets
 from mcp_orchestrator.storage.trouble import StorageError, damaged
 
 APPLICATION_ID: Final = 0x4D43504F  # "MCPO", so that `file` and we can tell our databases from others
@@ -16,6 +16,7 @@ STEPS: Final[tuple[Sequence[str], ...]] = (
     v001_journal_and_offers.STATEMENTS,
     v002_delegations.STATEMENTS,
     v003_tokens.STATEMENTS,
+    v004_budgets.STATEMENTS,
 )
 SCHEMA: Final = len(STEPS)
 """The schema version this program reads and writes (`PRAGMA user_version`)."""

@@ -1,0 +1,100 @@
+"""Logical tools compiled once for a configuration: expressions, mappings, schemas and the definition that clients see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mcp_orchestrator.core.conditions import Condition, Conditions, Wrong
+from mcp_orchestrator.core.mapping import CALLER, Arguments, Results
+from mcp_orchestrator.core.schema import Checker
+from mcp_orchestrator.core.strategies import Candidate, mark
+from mcp_orchestrator.model.plan import Reason
+from mcp_orchestrator.model.routing import LogicalTool, Override, Provider
+
+STEP: Final = "route"
+
+
+class PreparedProvider:
+    """One provider with what a choice and a call of it need."""
+
+    __slots__ = ("arguments", "backend", "candidate", "chosen", "declined", "name", "results", "spec", "when")
+
+    def __init__(
+        self, logical: LogicalTool, place: int, spec: Provider, price: int | None, conditions: Conditions
+    ) -> None:
+        self.spec = spec
+        self.backend, _, self.name = spec.tool.partition(".")
+        self.candidate = Candidate(
+            place, spec.tool, self.backend, spec.weight, price, spec.max_concurrent, mark(spec.tool)
+        )
+        self.when: Condition | None = None
+        if spec.when:
+            found = conditions.compile(spec.when, CALLER)
+            if isinstance(found, Wrong):  # the configuration was checked, so that nothing else than a bug leads here
+                raise ValueError(f"{spec.when}: {found.message}")
+            self.when = found
+        self.arguments = Arguments(spec, conditions)
+        self.results = Results(spec.result, conditions) if spec.result is not None else None
+        self.chosen = self.reason(f"{spec.tool} can take it ({logical.strategy})", logical)
+        self.declined = self.reason(f"{spec.tool} does not take it: when is false: {spec.when}", logical)
+
+    def reason(self, text: str, logical: LogicalTool) -> Reason:
+        """A reason that names the tool and the place of the provider."""
+        return Reason(STEP, text, logical.name, self.spec.where)
+
+
+class PreparedLogical:
+    """One logical tool. `prices` are those of `overrides`, by `SERVER.TOOL`, for providers without one of their own."""
+
+    __slots__ = ("_output", "candidates", "conditions", "definition", "providers", "spec")
+
+    def __init__(self, spec: LogicalTool, prices: Mapping[str, int | None], conditions: Conditions) -> None:
+        self.spec = spec
+        self.conditions = conditions
+        self.providers = tuple(
+            PreparedProvider(spec, place, one, one.price if one.price is not None else prices.get(one.tool), conditions)
+            for place, one in enumerate(spec.providers)
+        )
+        self.candidates = tuple(one.candidate for one in self.providers)
+        self.definition = _definition(spec)
+        self._output: Checker | None = None
+
+    @property
+    def output(self) -> Checker | None:
+        """Checks structured results against the output schema; None without one."""
+        if self._output is None and self.spec.output_schema is not None:
+            self._output = Checker(self.spec.output_schema)
+        return self._output
+
+
+class Shaping:
+    """What the configuration makes of the tools of servers: overrides by `SERVER.TOOL`, logical tools by name."""
+
+    __slots__ = ("logical", "overrides")
+
+    def __init__(
+        self, overrides: Mapping[str, Override] | None = None, tools: Mapping[str, LogicalTool] | None = None
+    ) -> None:
+        self.overrides: Mapping[str, Override] = overrides or {}
+        prices = {name: one.price for name, one in self.overrides.items()}
+        conditions = Conditions()
+        self.logical = {name: PreparedLogical(spec, prices, conditions) for name, spec in (tools or {}).items()}
+
+
+UNSHAPED: Final = Shaping()
+"""Nothing is made of them."""
+
+
+def _definition(spec: LogicalTool) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": spec.name}
+    if spec.title:
+        made["title"] = spec.title
+    if spec.description:
+        made["description"] = spec.description
+    made["inputSchema"] = spec.input_schema
+    if spec.output_schema is not None:
+        made["outputSchema"] = spec.output_schema
+    if spec.annotations:
+        made["annotations"] = spec.annotations
+    return made

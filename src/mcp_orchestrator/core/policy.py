@@ -1,0 +1,396 @@
+"""The policy: what the rules say about one thing that somebody wants, decided purely and told with rule and place.
+
+All rules that match count: deny > ask > limit > allow; redact and rewrite add up. A rule that cannot be decided (its
+condition fails) denies, and is told. Nothing is denied where no rule says so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mcp_orchestrator.core.conditions import Circumstances, Conditions, Fault
+from mcp_orchestrator.core.effects import Redactor
+from mcp_orchestrator.core.policy_results import judge_of
+from mcp_orchestrator.core.policy_rules import Compiled, Subject, compiled
+from mcp_orchestrator.core.policy_terms import approval_of, limits_of
+from mcp_orchestrator.model.call import Principal
+from mcp_orchestrator.model.plan import Reason
+from mcp_orchestrator.model.rules import Approval, Effect, Judged, Limit, Phase, PolicyRule, Redaction, Terms
+
+MOST_KEPT: Final = 4096
+"""Choices of rules that are kept: for each thing and caller those rules that can match at all."""
+
+_WORDS: Final[Mapping[Effect, str]] = {
+    Effect.DENY: "denies",
+    Effect.ASK: "wants a person to agree",
+    Effect.LIMIT: "limits how often",
+    Effect.REDACT: "takes something out",
+    Effect.REWRITE: "changes arguments",
+    Effect.ALLOW: "allows",
+}
+_SEVERAL: Final = frozenset({"kind", "principal.id"})
+_ORDER: Final = (Effect.DENY, Effect.ASK, Effect.LIMIT, Effect.ALLOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who wants it, by which client (as it says of itself), for which context, in which mode of delegation."""
+
+    principal: Principal
+    client: str = ""
+    version: str = ""
+    era: str = ""
+    profile: str = ""
+    context: str = ""
+    mode: str = ""
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What the plain part of rules looks at."""
+        who = self.principal
+        return who.id, who.owner, who.groups, self.client, self.profile
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Whose rules it is under: its own, and those of the client on whose behalf an agent works."""
+        who = self.principal
+        return (who.id, who.owner) if who.owner else (who.id,)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the rules say. `refusal` is "" unless they deny; `rule` and `where` are of the rule that decides."""
+
+    effect: Effect
+    reasons: tuple[Reason, ...] = ()
+    refusal: str = ""
+    rule: str = ""
+    where: str = ""
+    fault: bool = False
+    approvals: tuple[Approval, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    arguments: Mapping[str, Any] | None = None
+    redactions: tuple[Redaction, ...] = ()
+    judge: Callable[[bytes], Judged] | None = None
+
+    @property
+    def terms(self) -> Terms | None:
+        """The terms on which the call may be made; None: on none."""
+        if not (self.approvals or self.limits or self.judge or self.arguments is not None):
+            return None
+        return Terms(self.approvals, self.limits, (), self.redactions, self.arguments, self.judge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The rules that fit one thing and caller but for their conditions. `never`: it is denied whatever else is given."""
+
+    call: tuple[Compiled, ...] = ()
+    seen: tuple[Compiled, ...] = ()
+    result: tuple[Compiled, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.call or self.seen or self.result)
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the rules of one decision said so far."""
+
+    spoke: list[Compiled] = field(default_factory=list)
+    faults: list[tuple[Compiled, Fault]] = field(default_factory=list)
+
+
+_NONE: Final = _Chosen()
+
+
+class Policy:
+    """The rules of one configuration, compiled."""
+
+    def __init__(self, rules: Sequence[PolicyRule]) -> None:
+        """Raises ValueError for a rule that the configuration should have refused."""
+        self._conditions = Conditions()
+        self._rules = tuple(compiled(rule, self._conditions) for rule in rules)
+        self._chosen: dict[tuple[Any, ...], _Chosen] = {}
+        self.looks_at_questions = any(rule.may_concern("sampling", "elicitation") for rule in self._rules)
+        self.hides_by_time = any(Phase.LIST in rule.conditions and rule.reads_time for rule in self._rules)
+
+    # -- the call -------------------------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        subject: Subject,
+        asker: Asker,
+        arguments: Mapping[str, Any],
+        now: float,
+        budget: Mapping[str, float] | None = None,
+    ) -> Ruling | None:
+        """What the rules say about this; None when none of them fits. `now` is seconds since the epoch."""
+        chosen = self._choose(subject, asker)
+        if not chosen:
+            return None
+
+        def seen() -> dict[str, Any]:
+            return self._seen(subject, asker, now)
+
+        def called(given: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+            return lambda: {**seen(), **_more(asker, given), **(budget or {})}
+
+        said = self._ask(chosen.call, Phase.CALL, called(arguments), (subject, asker))
+        hidden = self._ask(chosen.seen, Phase.LIST, seen, (subject, asker))
+        said.spoke += hidden.spoke
+        said.faults += hidden.faults
+        changed = self._changed(said, called(arguments), arguments)
+        if changed is not None and not said.faults:
+            # What is sent must pass as well, or a rewrite would lead round the other rules.
+            strict = [rule for rule in chosen.call if rule.effect in (Effect.DENY, Effect.ASK) and rule.conditions]
+            again = self._ask(strict, Phase.CALL, called(changed), (subject, asker))
+            said.spoke += [rule for rule in again.spoke if rule not in said.spoke]
+            said.faults += again.faults
+        return self._ruling(chosen, said, changed, _Matter(subject, asker, arguments, now))
+
+    def shows(self, subject: Subject, asker: Asker, now: float) -> bool:
+        """Whether something is listed: what can never be called is not."""
+        chosen = self._choose(subject, asker)
+        if not chosen:
+            return True
+        said = self._ask(chosen.seen, Phase.LIST, lambda: self._seen(subject, asker, now), (subject, asker))
+        if said.spoke or said.faults:
+            return False
+        never = [rule for rule in chosen.call if rule.effect is Effect.DENY and rule.never]
+        said = self._ask(never, Phase.LIST, lambda: self._seen(subject, asker, now), (subject, asker))
+        return not (said.spoke or said.faults)
+
+    def _choose(self, subject: Subject, asker: Asker) -> _Chosen:
+        key = (subject.key, asker.key)
+        found = self._chosen.get(key)
+        if found is None:
+            fit = [rule for rule in self._rules if rule.fits(subject) and rule.fits_caller(asker)]
+            found = (
+                _Chosen(
+                    tuple(rule for rule in fit if Phase.CALL in rule.phases),
+                    tuple(rule for rule in fit if Phase.LIST in rule.phases and rule.effect is Effect.DENY),
+                    tuple(rule for rule in fit if Phase.RESULT in rule.phases),
+                )
+                if fit
+                else _NONE
+            )
+            if len(self._chosen) >= MOST_KEPT:
+                self._chosen.clear()
+            self._chosen[key] = found
+        return found
+
+    def _ask(
+        self,
+        rules: Iterable[Compiled],
+        phase: Phase,
+        values: Callable[[], dict[str, Any]],
+        about: tuple[Subject, Asker],
+    ) -> _Said:
+        subject, asker = about
+        said = _Said()
+        made: list[Circumstances] = []
+        for rule in rules:
+            condition = rule.conditions.get(phase)
+            if condition is None:
+                said.spoke.append(rule)
+                continue
+            if not made:
+                shared = values()
+                made = [
+                    self._conditions.circumstances(phase, {**shared, "kind": kind, "principal.id": ident})
+                    for kind in subject.kinds
+                    for ident in asker.ids
+                ]
+            found = condition.judge(made[0])
+            if found is False and len(made) > 1 and condition.reads & _SEVERAL:
+                # What is completed or subscribed to counts as what it belongs to as well, and an agent as its owner.
+                found = next((other for one in made[1:] if (other := condition.judge(one)) is not False), False)
+            if found is True:
+                said.spoke.append(rule)
+            elif found is not False:
+                said.faults.append((rule, found))
+        return said
+
+    @staticmethod
+    def _seen(subject: Subject, asker: Asker, now: float) -> dict[str, Any]:
+        """The variables of the phase list."""
+        who = asker.principal
+        return {
+            "principal.id": who.id,
+            "principal.kind": who.kind,
+            "principal.owner": who.owner or who.id,
+            "principal.groups": list(who.groups),
+            "principal.team": who.team,
+            "client.name": asker.client,
+            "client.version": asker.version,
+            "client.era": asker.era,
+            "tool.name": subject.names[0],
+            "tool.server": subject.server,
+            "tool.labels": list(subject.labels),
+            "tool.read_only": subject.hint("readOnlyHint"),
+            "tool.destructive": subject.hint("destructiveHint"),
+            "tool.idempotent": subject.hint("idempotentHint"),
+            "tool.open_world": subject.hint("openWorldHint"),
+            "agent.name": subject.agent,
+            "agent.labels": list(subject.agent_labels),
+            "profile": asker.profile,
+            "now": dt.datetime.fromtimestamp(now, dt.UTC),
+        }
+
+    def _changed(
+        self, said: _Said, values: Callable[[], dict[str, Any]], arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """The arguments as rules change them, in the order of the file; None when none does."""
+        changed: dict[str, Any] | None = None
+        redactions = []
+        for rule in said.spoke:
+            if rule.effect is Effect.REWRITE:
+                changed = dict(arguments) if changed is None else changed
+                circumstances = self._conditions.circumstances(Phase.CALL, values()) if rule.rewrites else None
+                for name, value in rule.constants.items():
+                    changed[name] = value
+                for name, expression in rule.rewrites.items():
+                    found = expression.value(circumstances) if circumstances is not None else None
+                    if isinstance(found, Fault):
+                        said.faults.append((rule, Fault(f"rewrite of {name}: {found.text}")))
+                    else:
+                        changed[name] = found
+            elif rule.effect is Effect.REDACT and rule.rule.redact is not None:
+                redactions.append(rule.rule.redact)
+        if redactions:
+            before = arguments if changed is None else changed
+            cleared = Redactor(redactions).arguments(before)
+            changed = cleared if cleared != before else changed
+        return changed
+
+    # -- putting it together --------------------------------------------------------------------------------------
+
+    def _ruling(
+        self, chosen: _Chosen, said: _Said, changed: Mapping[str, Any] | None, matter: _Matter
+    ) -> Ruling | None:
+        effect = combined([rule.effect for rule in said.spoke], faults=bool(said.faults))
+        reasons = [_reason(rule) for rule in said.spoke if rule.effect is not Effect.DENY]
+        if effect is Effect.DENY:
+            return _denied(said, reasons, matter)
+        if not said.spoke and not chosen.result:
+            return None
+        results = chosen.result
+        reasons += [_reason(rule, "may concern the result") for rule in results]
+        judge = (
+            judge_of(results, self._conditions, lambda: self._of_result(matter), matter.subject) if results else None
+        )
+        sure = (rule.rule.redact for rule in results if not rule.conditions and rule.effect is Effect.REDACT)
+        return Ruling(
+            effect,
+            tuple(reasons),
+            approvals=tuple(approval_of(rule.rule) for rule in said.spoke if rule.effect is Effect.ASK),
+            limits=tuple(
+                limit
+                for rule in said.spoke
+                if rule.effect is Effect.LIMIT
+                for limit in limits_of(rule.rule, matter.subject, matter.asker)
+            ),
+            arguments=changed,
+            redactions=tuple(one for one in sure if one is not None),
+            judge=judge,
+        )
+
+    def _of_result(self, matter: _Matter) -> dict[str, Any]:
+        seen = self._seen(matter.subject, matter.asker, matter.now)
+        return {**seen, **_more(matter.asker, matter.arguments), "kind": matter.subject.kinds[0]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Matter:
+    subject: Subject
+    asker: Asker
+    arguments: Mapping[str, Any]
+    now: float
+
+
+def combined(effects: Iterable[Effect], *, faults: bool = False) -> Effect:
+    """The strictest of what the rules want; redact and rewrite stand in nobody's way, and an error denies."""
+    found = set(effects)
+    if faults:
+        return Effect.DENY
+    return next((effect for effect in _ORDER if effect in found), Effect.ALLOW)
+
+
+def together(rulings: Iterable[Ruling | None]) -> Ruling | None:
+    """One ruling of several about the same call (of a tool of ours and the server's tool behind it): all of them count."""
+    found = [ruling for ruling in rulings if ruling is not None]
+    if not found or found[1:] == []:
+        return found[0] if found else None
+    denied = next((ruling for ruling in found if ruling.effect is Effect.DENY), None)
+    reasons = tuple(dict.fromkeys(reason for ruling in found for reason in ruling.reasons))
+    if denied is not None:
+        return Ruling(Effect.DENY, (*(one for one in reasons if one not in denied.reasons), *denied.reasons),
+                      denied.refusal, denied.rule, denied.where, denied.fault)  # fmt: skip
+    judges = [ruling.judge for ruling in found if ruling.judge is not None]
+    changed = [ruling.arguments for ruling in found if ruling.arguments is not None]
+    return Ruling(
+        combined(ruling.effect for ruling in found),
+        reasons,
+        approvals=tuple(dict.fromkeys(one for ruling in found for one in ruling.approvals)),
+        limits=tuple(dict.fromkeys(one for ruling in found for one in ruling.limits)),
+        arguments=changed[-1] if changed else None,
+        redactions=tuple(dict.fromkeys(one for ruling in found for one in ruling.redactions)),
+        judge=_in_turn(judges) if judges else None,
+    )
+
+
+def _in_turn(judges: Sequence[Callable[[bytes], Judged]]) -> Callable[[bytes], Judged]:
+    def judge(result: bytes) -> Judged:
+        reasons: tuple[Reason, ...] = ()
+        for one in judges:
+            judged = one(result)
+            reasons += judged.reasons
+            if judged.result is None:
+                return Judged(None, reasons)
+            result = judged.result
+        return Judged(result, reasons)
+
+    return judge
+
+
+def _more(asker: Asker, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that the phase call has besides."""
+    who = asker.principal
+    agent = who.id.split(":")[1] if who.run and who.id.count(":") > 1 else ""
+    return {
+        "args": arguments,
+        "context.id": asker.context,
+        "run.depth": who.depth,
+        "run.agent": agent,
+        "run.mode": asker.mode,
+    }
+
+
+def _reason(rule: Compiled, more: str = "") -> Reason:
+    text = f"rule '{rule.rule.id}' {more or _WORDS[rule.effect]}"
+    return Reason("policy", f"{text}: {rule.rule.reason}" if rule.rule.reason else text, rule.rule.id, rule.rule.where)
+
+
+def _denied(said: _Said, reasons: list[Reason], matter: _Matter) -> Ruling:
+    """The refusal: by which rule, where it stands, and what would have to change."""
+    denying = [rule for rule in said.spoke if rule.effect is Effect.DENY]
+    found = [(rule, f"rule '{rule.rule.id}' denies {matter.subject.names[0]}{_because(rule)}") for rule in denying]
+    failed = [
+        (rule, f"rule '{rule.rule.id}' cannot be decided: {fault.text}; what cannot be decided is denied")
+        for rule, fault in said.faults
+    ]
+    every = [*failed, *found]
+    rule, text = found[0] if found else failed[0]
+    told = [Reason("policy", words, one.rule.id, one.rule.where) for one, words in every if one is not rule]
+    place = f" ({rule.rule.where})" if rule.rule.where else ""
+    refusal = f"refused by policy: {text}{place}. {rule.what_would_change(matter.subject)}"
+    last = Reason("policy", text, rule.rule.id, rule.rule.where)
+    return Ruling(Effect.DENY, (*reasons, *told, last), refusal, rule.rule.id, rule.rule.where, fault=bool(said.faults))
+
+
+def _because(rule: Compiled) -> str:
+    return f": {rule.rule.reason}" if rule.rule.reason else ""

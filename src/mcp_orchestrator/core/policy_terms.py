@@ -1,0 +1,40 @@
+"""What rules ask of a call before it is made: who must agree, and which rates it counts against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from mcp_orchestrator.model.rules import Approval, Limit, PolicyRule
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.core.policy import Asker
+    from mcp_orchestrator.core.policy_rules import Subject
+
+OPERATOR: Final = "operator"
+"""The approver at the command line."""
+
+
+def approval_of(rule: PolicyRule) -> Approval:
+    """That somebody must agree."""
+    approvers = rule.approvers or (OPERATOR,)
+    return Approval(rule.id, rule.where, approvers, rule.scope, rule.expires, rule.reason)
+
+
+def limits_of(rule: PolicyRule, subject: Subject, asker: Asker) -> Iterator[Limit]:
+    """The rates that a call counts against: one for each combination of what the rule counts apart."""
+    if rule.rate is None:
+        return
+    values = {
+        "principal": (asker.principal.id,),
+        "group": asker.principal.groups or ("",),
+        "client": (asker.client,),
+        "tool": (subject.names[0],),
+        "server": (subject.server,),
+        "agent": (subject.agent,),
+        "context": (asker.context,),
+    }
+    for chosen in product(*(values[word] for word in rule.rate.per)):
+        key = "|".join(f"{word}={value}" for word, value in zip(rule.rate.per, chosen, strict=True))
+        yield Limit(rule.id, rule.where, rule.rate, key)
