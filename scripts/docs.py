@@ -146,6 +146,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "text": str,
     "toml": tomllib.loads,
     "yaml": yaml.safe_load,
+    "yml": yaml.safe_load,  # other files than configurations
 }
 
 

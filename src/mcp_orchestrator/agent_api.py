@@ -121,6 +121,15 @@ class AgentBackend(Protocol):
         ...
 
 
+@runtime_checkable
+class WarmsUp(Protocol):
+    """An agent backend that can keep sessions ready (`AgentSpec.keep`), because its agent starts slowly."""
+
+    async def warm_up(self) -> None:
+        """Begin to keep them ready, in the background; `open` takes one and `aclose` ends the rest. Never raises."""
+        ...
+
+
 class Workspaces(Protocol):
     """Where agents work: in a tree of their own, made from the caller's, whose changes are shown and then applied."""
 

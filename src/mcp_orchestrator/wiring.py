@@ -178,7 +178,7 @@ class Application:
         for supervisor in supervisors.values():
             supervisor.start()
         if self._agents is not None:
-            await self._agents.open()
+            await self._agents.open(warm=self._persistent)
 
     def _own(self, snapshot: Snapshot) -> Supervisor | None:
         """The gateway's own tools, for the agents of this snapshot; none while there never were any."""
@@ -363,7 +363,7 @@ class Application:
         summary = await self.reloader.apply(loaded.snapshot)
         self.callers.configure(loaded.snapshot.identity)
         if self._agents is not None:
-            await self._agents.open()
+            await self._agents.open(warm=self._persistent)
         pending = needs_restart(self._written, loaded.snapshot)
         if pending:
             self.log.warning("these changes take effect at the next start", sections=pending)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from mcp_orchestrator.agent_api import WarmsUp
 from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.agent import AgentKind, AgentSpec
 from mcp_orchestrator.model.snapshot import A2aSpec, BackendSpec, HttpSpec, Snapshot, StartPolicy, TransportKind
@@ -115,8 +116,8 @@ class AgentSide:
         clock, chance = time.monotonic, random.random
         return Supervisor(spec, self._builtin, self._gateway, clock=clock, chance=chance, client_info=self._client_info)
 
-    async def open(self) -> None:
-        """Let agents in, and take up what an earlier gateway left open."""
+    async def open(self, *, warm: bool) -> None:
+        """Let agents in, and take up what an earlier gateway left open; with `warm`, agents are kept ready."""
         if self._place is None:
             self._place = tempfile.TemporaryDirectory(prefix="mcp-orchestrator-", ignore_cleanup_errors=True)
             await self._let_in(Path(self._place.name))
@@ -126,6 +127,9 @@ class AgentSide:
             if left:
                 self._log.info("delegations of an earlier gateway are taken up", runs=left)
             self._sweeping = asyncio.ensure_future(self._keep_small())
+        for backend in self.delegations.agents.values():
+            if warm and isinstance(backend, WarmsUp) and backend.spec.keep and not backend.spec.disabled:
+                await backend.warm_up()
 
     async def _keep_small(self) -> None:
         """Discard workspaces whose time is over, now and once a day, until cancelled."""

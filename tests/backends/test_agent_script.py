@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_is_told(read, tmp_path):
 def test_every_step_has_its_heading_in_the_reference_and_what_it_shows_can_be_played(read, request):
     text = (request.config.rootpath / "docs" / "reference" / "agent-script.md").read_text()
     assert set(re.findall(r"(?m)^### `(\w+)`$", text)) == set(STEPS)
-    examples = re.findall(r"(?ms)^```yml\n(.*?)^```$", text)
+    examples = re.findall(r"(?ms)^```text\n(.*?)^```$", text)
     assert examples
     for example in examples:
         assert read(example).turns

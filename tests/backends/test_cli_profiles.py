@@ -100,7 +100,7 @@ def test_every_key_has_its_row_in_the_reference_and_what_it_shows_can_be_used(re
     rows = set(re.findall(r"(?m)^\| `(\w+)`", text))
     known = {name for kind in (Profile, Rule, Tool, Usage, Line, Modes) for name in kind.__struct_fields__}
     assert known - rows == set()
-    examples = re.findall(r"(?ms)^```yml\n(.*?)^```$", text)
+    examples = re.findall(r"(?ms)^```text\n(.*?)^```$", text)
     assert examples
     for example in examples:
         assert read(example).profile.args

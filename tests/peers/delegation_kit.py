@@ -3,11 +3,13 @@
 import json
 import os
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 from gateway_kit import until, write_config
 
+SHELL = str(Path(__file__).with_name("shell_agent.py"))
 TASKS = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
 MAY_I = {"permission": {"what": "write", "details": "rm -rf build", "options": {"yes": "this once", "no": "never"}}}
 
@@ -44,6 +46,11 @@ class House:
         script = self.directory / f"{name}.json"
         script.write_text(json.dumps(list(steps)))
         self.agents[name] = {"kind": "scripted", "script": str(script), **keys}
+        return self
+
+    def shell(self, name, **keys):
+        """An agent that is a process: its task is a shell command."""
+        self.agents[name] = {"kind": "acp", "command": [sys.executable, SHELL], **keys}
         return self
 
     def config(self, servers=None, delegation=None, **sections):

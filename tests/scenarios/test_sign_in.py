@@ -9,13 +9,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from gateway_kit import BOTH, MODERN, PROGRAM, legacy, modern, serving, until, write_config
+from gateway_kit import BOTH, PROGRAM, Legacy, modern, serving, until, write_config
 
 pytestmark = pytest.mark.anyio
 
 PEERS = Path(__file__).parents[1] / "peers"
 TASKS = {"command": sys.executable, "args": [str(PEERS / "task_server.py"), "modern"]}
-ASKER = {"command": sys.executable, "args": [str(PEERS / "asker.py"), "stdio", "--era", "modern"]}
 REQUIRED = {"required": True, "groups": {"oncall": ["token:alice"]}}
 DECLARED = {"elicitation": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}}
 
@@ -66,7 +65,7 @@ async def test_only_a_good_token_opens_the_door_and_the_refusal_says_how_to_sign
         assert (status, challenge) == (401, 'Bearer realm="mcp-orchestrator"')
         assert "tokens create" in text
         altered = made["alice"][:-1] + ("0" if made["alice"][-1] != "0" else "1")
-        for value in (f"Bearer {altered}", "Bearer nothing", "Bearer "):
+        for value in (f"Bearer {altered}", "Bearer nothing"):
             status, challenge, text = await status_of(url, {"authorization": value}, tool=None)
             assert status == 401
             assert 'error="invalid_token"' in challenge
@@ -123,8 +122,6 @@ async def test_a_token_is_made_revoked_and_made_anew_while_the_gateway_runs(tmp_
 async def legacy_of(url, token, **more):
     """A legacy client that sends a token with everything."""
     async with httpx2.AsyncClient(timeout=60, trust_env=False, headers=bearer(token)) as http:
-        from gateway_kit import Legacy  # noqa: PLC0415
-
         client = Legacy(url, http, more.get("answer"))
         await client.open("raw", more.get("capabilities", {}), "2025-11-25")
         yield client
@@ -171,13 +168,13 @@ async def test_the_tasks_of_one_caller_are_not_there_for_another(tmp_path):
 
 
 async def test_a_call_that_waits_for_one_caller_cannot_be_answered_by_another(tmp_path):
+    words = [str(PEERS / "asker.py"), "stdio", "--log", str(tmp_path / "executions"), "--era", "modern"]
     async with (
-        two_callers(tmp_path, {"asker": ASKER}) as (gateway, made),
+        two_callers(tmp_path, {"asker": {"command": sys.executable, "args": words}}) as (gateway, made),
         speaking(gateway.url, made["alice"], capabilities={"elicitation": {"form": {}}}) as alice,
         speaking(gateway.url, made["bob"], capabilities={"elicitation": {"form": {}}}) as bob,
     ):
-        listed = (await alice.ask("tools/list"))[0]["result"]["tools"]
-        name = next(tool["name"] for tool in listed if "form" in tool["name"] or "ask" in tool["name"])
+        name = "asker__ask"
         waiting = (await alice.call(name))["result"]
         assert waiting["resultType"] == "input_required", waiting
         answers = {key: {"action": "accept", "content": {}} for key in waiting["inputRequests"]}
@@ -207,7 +204,6 @@ async def test_what_a_token_is_not_good_for_is_neither_listed_nor_done(tmp_path)
     async with two_callers(tmp_path, {"tasks": TASKS, "more": TASKS}) as (gateway, _):
         narrow = tokens(gateway.config, "create", "narrow", "--scope", "tools:tasks.*")
         none = tokens(gateway.config, "create", "none", "--scope", "prompts")
-        await until(lambda: True)
         await settled(gateway.url, none)
         async with speaking(gateway.url, narrow) as client:
             listed = [tool["name"] for tool in (await client.ask("tools/list"))[0]["result"]["tools"]]

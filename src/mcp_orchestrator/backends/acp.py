@@ -8,8 +8,11 @@ schema is put to the agent in words, and the limits are the gateway's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from mcp_orchestrator import __version__
@@ -17,7 +20,7 @@ from mcp_orchestrator.agent_api import AgentSession, AgentTalk
 from mcp_orchestrator.backends.acp_asking import WRITES, Asked, asked_elicitation, asked_permission, refused
 from mcp_orchestrator.backends.acp_command import advised, command_of
 from mcp_orchestrator.backends.acp_ends import ended, failed
-from mcp_orchestrator.backends.acp_events import Reading
+from mcp_orchestrator.backends.acp_events import Reading, tell_the_rest
 from mcp_orchestrator.backends.acp_link import AcpError, AcpLink
 from mcp_orchestrator.backends.acp_opening import (
     Offered,
@@ -34,6 +37,7 @@ from mcp_orchestrator.backends.acp_opening import (
 from mcp_orchestrator.backends.acp_probe import look
 from mcp_orchestrator.backends.acp_profiles import profile_of
 from mcp_orchestrator.backends.acp_usage import Meter
+from mcp_orchestrator.backends.acp_warm import Warm
 from mcp_orchestrator.backends.agent_link import Frame, cut_off, record, words_of
 from mcp_orchestrator.backends.reaper import Reaper
 from mcp_orchestrator.model.agent import (
@@ -41,13 +45,11 @@ from mcp_orchestrator.model.agent import (
     AgentMode,
     AgentOpening,
     AgentSpec,
-    AgentUsage,
     Ended,
     EndStatus,
     Started,
     TroubleKind,
     Turn,
-    Used,
     Warned,
 )
 from mcp_orchestrator.model.errors import BackendError
@@ -82,6 +84,7 @@ class AcpBackend:
         self._reaper = reaper
         self.made: dict[str, float] = {}
         self.born = time.time()
+        self._warm = Warm(spec.keep, self._prepared)
 
     @property
     def spec(self) -> AgentSpec:
@@ -94,16 +97,30 @@ class AcpBackend:
 
     async def open(self, opening: AgentOpening) -> AgentSession:
         """Start it. Raises BackendError: it is missing, not signed in, or cannot take the session up."""
-        session = AcpSession(self, self._reaper, opening)
+        session = self._warm.take() or AcpSession(self, self._reaper, opening)
         try:
-            await session.start()
+            await session.start(opening)
+        except (BackendError, asyncio.CancelledError):
+            await session.close()
+            raise
+        return session
+
+    async def warm_up(self) -> None:
+        """Keep as many processes ready as the configuration says."""
+        self._warm.fill()
+
+    async def _prepared(self, place: Path) -> AcpSession:
+        session = AcpSession(self, self._reaper, AgentOpening(cwd=place, scratch=place, mode=AgentMode.WRITE))
+        try:
+            await session.prepare()
         except (BackendError, asyncio.CancelledError):
             await session.close()
             raise
         return session
 
     async def aclose(self) -> None:
-        """Nothing is shared."""
+        """End what was kept ready."""
+        await self._warm.aclose()
 
 
 class AcpSession:
@@ -117,6 +134,7 @@ class AcpSession:
         self._link = AcpLink(backend.spec, reaper, self._note, self._request)
         self._link.link.on_warning = self._warn
         self._offered = Offered({})
+        self._ready = False
         self._native: str | None = None
         self._meter = Meter(self._profile.usage, known=opening.resume is None)
         self._talk: AgentTalk | None = None
@@ -138,31 +156,44 @@ class AcpSession:
 
     # -- opening ---------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start the process, shake hands, and have a session.
+    @property
+    def usable(self) -> bool:
+        """Whether its process is still there."""
+        return not self._link.link.process.ended.is_set()
 
-        Raises:
-            BackendError: see `AcpBackend.open`.
-        """
+    async def prepare(self) -> None:
+        """Start the process and shake hands: what is the same for every session. Raises BackendError."""
         spec, profile = self._spec, self._profile
-        what = "starting it"
-        try:
+        with self._explained("starting it"):
             await self._link.start(command_of(spec, profile, self._opening), self._opening, profile.env, profile.set)
             self._offered = await initialize(self._link, __version__)
-            if profile.authenticate:
-                what = "signing in"
+        if profile.authenticate:
+            with self._explained("signing in"):
                 await self._link.request("authenticate", {"methodId": profile.authenticate})
-        except AcpError as error:
-            raise not_opened(spec, profile, error, what) from error
-        except ConnectionError as error:
-            raise self._ended_early(what) from error
-        except BackendError as error:
-            raise advised(spec, profile, error) from error
+        self._ready = True
+
+    async def start(self, opening: AgentOpening) -> None:
+        """Have a session, in the process that was prepared or in one that is now. Raises BackendError."""
+        self._opening = opening
+        self._meter = Meter(self._profile.usage, known=opening.resume is None)
+        if not self._ready:
+            await self.prepare()
         self._wait = self._until_safe()
         if self._wait:
             self._native = self._opening.resume
         else:
             await self._made()
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except AcpError as error:
+            raise not_opened(self._spec, self._profile, error, what) from error
+        except ConnectionError as error:
+            raise self._ended_early(what) from error
+        except BackendError as error:
+            raise advised(self._spec, self._profile, error) from error
 
     def _until_safe(self) -> float:
         """Seconds until the session may be taken up: those may be more than a start may take, so the turn waits."""
@@ -173,15 +204,8 @@ class AcpSession:
 
     async def _made(self) -> None:
         """Have a session. Raises BackendError."""
-        what = "making a session" if self._opening.resume is None else "taking the session up"
-        try:
+        with self._explained("making a session" if self._opening.resume is None else "taking the session up"):
             await self._make()
-        except AcpError as error:
-            raise not_opened(self._spec, self._profile, error, what) from error
-        except ConnectionError as error:
-            raise self._ended_early(what) from error
-        except BackendError as error:
-            raise advised(self._spec, self._profile, error) from error
 
     async def _make(self) -> None:
         spec, profile, opening, offered, link = self._spec, self._profile, self._opening, self._offered, self._link
@@ -283,12 +307,12 @@ class AcpSession:
             prompt = {"sessionId": native, "prompt": [{"type": "text", "text": text}]}
             result = await self._link.request("session/prompt", prompt)
             usage = self._meter.ended(result, one_call=not reading.did)
-            _closing(talk, reading, usage)
+            tell_the_rest(talk, reading, usage)
             return ended(
                 result, reading, usage, interrupted=self._interrupted, deaf=deaf, schema=turn.schema is not None
             )
         except AcpError as error:
-            _closing(talk, reading, self._meter.usage)
+            tell_the_rest(talk, reading, self._meter.usage)
             sign_in = self._profile.sign_in
             return failed(error, reading, self._meter.usage, interrupted=self._interrupted, sign_in=sign_in)
         except ConnectionError:
@@ -371,11 +395,3 @@ class AcpSession:
 
     async def _answered(self, asked: Asked, line: bytes, talk: AgentTalk) -> tuple[Frame, bool]:
         return asked.result(await talk.ask(asked.question, line))
-
-
-def _closing(talk: AgentTalk, reading: Reading, usage: AgentUsage) -> None:
-    """What is left to tell before the end."""
-    for event in reading.closing():
-        talk.event(event)
-    if usage not in (AgentUsage(), reading.told):
-        talk.event(Used(usage))

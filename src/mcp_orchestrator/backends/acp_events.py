@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from mcp_orchestrator.agent_api import AgentTalk
 from mcp_orchestrator.backends.acp_usage import Meter
 from mcp_orchestrator.backends.agent_link import Frame, listed, record, words_of
 from mcp_orchestrator.model.agent import (
@@ -265,3 +266,11 @@ def _output(known: Frame) -> Any:
         return known["rawOutput"]
     shown = [_text(part.get("content")) for part in listed(known.get("content")) if part.get("type") == "content"]
     return "\n".join(filter(None, shown)) or None
+
+
+def tell_the_rest(talk: AgentTalk, reading: Reading, usage: AgentUsage) -> None:
+    """What is left to tell before the end."""
+    for event in reading.closing():
+        talk.event(event)
+    if usage not in (AgentUsage(), reading.told):
+        talk.event(Used(usage))

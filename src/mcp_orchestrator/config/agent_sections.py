@@ -40,7 +40,7 @@ KINDS_OF: Final[Mapping[str, tuple[AgentKind, ...]]] = {
     **dict.fromkeys(("registry", "distribution", "acp"), _ACP),
     **dict.fromkeys(("url", "headers", "a2a"), _A2A),
     "profile": (AgentKind.ACP, AgentKind.CLI),
-    "keep": (AgentKind.ACP, AgentKind.CLAUDE_CODE, AgentKind.CODEX, AgentKind.SCRIPTED),
+    "keep": (AgentKind.ACP,),
     "claude": (AgentKind.CLAUDE_CODE,),
     "codex": (AgentKind.CODEX,),
     "script": (AgentKind.SCRIPTED,),

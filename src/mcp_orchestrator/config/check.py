@@ -145,6 +145,9 @@ class _Checker:
         return self.record(shape, node, path) if isinstance(shape, Record) else self._table(shape, node, path)
 
     def _list(self, shape: ListOf, node: Node, path: str) -> Any:
+        if shape.alone and isinstance(node, Scalar):
+            value = self.value(shape.item, node, path)
+            return ABSENT if value is ABSENT else [value]
         if not isinstance(node, Listing):
             self._wrong(path, node, "a list", 'write it in brackets: ["…"]' if isinstance(node, Scalar) else "")
             return ABSENT

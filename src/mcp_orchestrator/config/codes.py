@@ -57,6 +57,7 @@ class Code(enum.StrEnum):
     BAD_REGISTRY_ENTRY = "C063"
     NO_SUCH_FILE = "C064"
     NAME_TAKEN = "C065"
+    DUPLICATE_ID = "C066"
 
     @property
     def explained(self) -> Explained:
@@ -193,7 +194,9 @@ _EXPLAINED = {
         "warning can be left alone.",
     ),
     Code.LACKING_KEY: Explained(
-        "a key is missing", "An agent says what it is: by `kind`, or by an entry of the ACP registry, which implies `acp`."
+        "a key is missing",
+        "An agent says what it is: by `kind`, or by an entry of the ACP registry, which implies `acp`. A budget has an "
+        "`id` and a `limit` in at least one unit; the price of a model has `input` and `output`.",
     ),
     Code.KEY_OF_ANOTHER_KIND: Explained(
         "a key that means nothing here",
@@ -213,6 +216,9 @@ _EXPLAINED = {
     ),
     Code.NO_SUCH_FILE: Explained(
         "a file or directory is not there", "The path counts from the configuration file; `~` is the home directory."
+    ),
+    Code.DUPLICATE_ID: Explained(
+        "two of the same id", "Reasons, refusals and the journal name budgets by their ids; rename one of the two."
     ),
     Code.NAME_TAKEN: Explained(
         "an agent has the name of a server", "Both are backends, which rules and commands call by name. Rename one."

@@ -35,6 +35,7 @@ class Changes:
     agents_changed: tuple[str, ...] = ()
     delegation_changed: bool = False
     identity_changed: bool = False
+    budgets_changed: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -42,7 +43,7 @@ class Changes:
         names = self.added or self.removed or self.changed
         parts = (self.listeners_changed, self.profiles_changed, self.storage_changed, self.observe_changed)
         agents = self.agents_added or self.agents_removed or self.agents_changed
-        others = (self.limits_changed, self.delegation_changed, self.identity_changed)
+        others = (self.limits_changed, self.delegation_changed, self.identity_changed, self.budgets_changed)
         return not names and not agents and not any(parts) and not any(others)
 
 
@@ -68,6 +69,7 @@ def compare(old: Snapshot, new: Snapshot) -> Changes:
         agents_changed=tuple(name for name in sorted(had.keys() & has.keys()) if had[name] != has[name]),
         delegation_changed=old.delegation != new.delegation or tuple(had) != tuple(has),
         identity_changed=old.identity != new.identity,
+        budgets_changed=(old.budgets, old.prices) != (new.budgets, new.prices),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mcp_orchestrator.config.agents import read_agents
+from mcp_orchestrator.config.budgets import read_budgets, read_prices
 from mcp_orchestrator.config.check import Checked
 from mcp_orchestrator.config.codes import Code
 from mcp_orchestrator.config.diagnose import Notes, closest
@@ -69,6 +70,8 @@ def compile_snapshot(source: Source, root: Table, checked: Checked, references: 
         delegation=compiler.delegation(),
         a2a=compiler.a2a(),
         identity=read_identity(root, checked.get("identity", {}), references.notes),
+        budgets=read_budgets(root, checked.get("budgets", ()), references.notes, str(source.path)),
+        prices=read_prices(root, checked.get("prices", {}), references.notes),
     )
 
 

@@ -43,6 +43,15 @@ _HELD: Final[dict[str, dict[str, Any]]] = {
     "options": {"type": ["object", "null"], "additionalProperties": _TEXT_LIKE},
     "entry": {"anyOf": [{"type": "string", "pattern": "#"}, {"type": "object", "required": ["distribution"]}]},
     "distribution": {"type": "object", "minProperties": 1},
+    "unpriced": {
+        "anyOf": [
+            {"const": "deny"},
+            *(
+                {"type": "object", "properties": {name: kind}, "required": [name], "additionalProperties": False}
+                for name, kind in (("flat", {"type": "number", "minimum": 0}), ("unmeasured", {"type": "integer", "minimum": 1}))
+            ),
+        ]
+    },
 }
 
 
@@ -68,7 +77,8 @@ def _schema(shape: Shape) -> dict[str, Any]:
         case TableOf():
             schema = _named(shape.key, _schema(shape.item))
         case ListOf():
-            schema = {"type": ["array", "null"], "items": _schema(shape.item)}
+            several = {"type": ["array", "null"], "items": _schema(shape.item)}
+            schema = {"anyOf": [several, _schema(shape.item)]} if shape.alone else several
         case Later():
             schema = dict(_LATER[shape.kind])
         case Servers():

@@ -50,6 +50,7 @@ _HELD: Final = {
     "options": "Names with values: text, numbers, `true` or `false`.",
     "entry": "The entry itself, or text: `FILE#ID`.",
     "distribution": "Keys: `npx`, `uvx`, `binary`.",
+    "unpriced": "`deny`, `{flat: DOLLARS}` or `{unmeasured: CALLS}`.",
 }
 
 
@@ -81,6 +82,8 @@ def _field(field: Field, path: str) -> Iterator[str]:
     inner = field.shape
     if isinstance(inner, TableOf):
         name, inner = f"{name}.{inner.placeholder}", inner.item
+    if isinstance(inner, ListOf):
+        name, inner = f"{name}[]", inner.item
     if isinstance(inner, Record):
         for one in inner.fields:
             yield from _field(one, name)
@@ -111,7 +114,7 @@ def _form(shape: Shape) -> str:
         case Choice():
             form = f"One of {', '.join(f'`{word}`' for word in shape.words)}."
         case ListOf():
-            form = f"List; each item {shape.item.form or 'text'}."
+            form = "List of mappings." if isinstance(shape.item, Record) else f"List; each item {shape.item.form or 'text'}."
         case TableOf():
             form = f"Keys: {shape.form}."
         case Held():

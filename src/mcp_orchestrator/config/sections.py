@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from mcp_orchestrator.config.agent_sections import A2A, AGENT, AGENT_NAME, AGENT_NAME_FORM, DELEGATION
+from mcp_orchestrator.config.budget_sections import BUDGET, PRICES
 from mcp_orchestrator.config.forms import ALLOWED_HOST, HOST, VARIABLE
 from mcp_orchestrator.config.identity_sections import IDENTITY
 from mcp_orchestrator.config.shape import (
@@ -209,7 +210,15 @@ ROOT = Record(
         _later("overrides", "table", "Renames, hides and fixes tools of a server.", restricts=True),
         _later("routes", "list", "Which agent takes a delegation."),
         _later("policies", "list", "Who may call what.", restricts=True),
-        _later("budgets", "list", "What calls may cost.", restricts=True),
+        Field(
+            "budgets",
+            ListOf(BUDGET),
+            "What calls and delegations may cost, for whom and in which time. All that concern a call count: what it may "
+            "cost is held before it is made, what it did cost is charged afterwards.",
+            None,
+            [{"id": "team-month", "per": ["team"], "limit": {"usd": 200}, "window": "month"}],
+        ),
+        Field("prices", PRICES, "What calls and models cost."),
         Field(
             "profiles",
             TableOf(PROFILE, r"[A-Za-z0-9_-]{1,64}", "a profile name: 1 to 64 of A-Z a-z 0-9 _ -", "PROFILE"),

@@ -65,9 +65,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list of texts."""
+    """A list of texts, or of records. With `alone` a single item may stand for a list of one."""
 
-    item: Text
+    item: Text | Record
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,11 @@ class Held:
     """A part that is left as it is written, because it may hold secrets or is of another's format; read by `agents.py`.
 
     `command` is text or a list of words, `words` a list, `pairs` names with values, `address` a URL, `options` names
-    with plain values, `entry` an entry of the ACP registry or where it is, `distribution` the part of such an entry.
+    with plain values, `entry` an entry of the ACP registry or where it is, `distribution` the part of such an entry,
+    `unpriced` what becomes of a call whose price is not known.
     """
 
-    kind: Literal["command", "words", "pairs", "address", "options", "entry", "distribution"]
+    kind: Literal["command", "words", "pairs", "address", "options", "entry", "distribution", "unpriced"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any, Final
 
-from mcp_orchestrator.core.policy import Asker
+from mcp_orchestrator.core.rulings import Asker
 from mcp_orchestrator.core.policy_rules import DELEGATION, Compiled, Subject
 from mcp_orchestrator.core.pricing import price_of
 from mcp_orchestrator.core.windows import Calendar

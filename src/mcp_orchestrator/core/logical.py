@@ -47,7 +47,7 @@ class PreparedProvider:
 class PreparedLogical:
     """One logical tool. `prices` are those of `overrides`, by `SERVER.TOOL`, for providers without one of their own."""
 
-    __slots__ = ("_output", "candidates", "conditions", "definition", "providers", "spec")
+    __slots__ = ("_output", "backends", "candidates", "conditions", "definition", "providers", "spec")
 
     def __init__(self, spec: LogicalTool, prices: Mapping[str, int | None], conditions: Conditions) -> None:
         self.spec = spec
@@ -57,6 +57,7 @@ class PreparedLogical:
             for place, one in enumerate(spec.providers)
         )
         self.candidates = tuple(one.candidate for one in self.providers)
+        self.backends = frozenset(one.backend for one in self.providers)
         self.definition = _definition(spec)
         self._output: Checker | None = None
 

@@ -64,6 +64,7 @@ def plan(
     catalog: Catalog,
     rules: Rules,
     owner: Owner = lambda _uri: None,
+    *,
     outlook: Outlook = NOTHING_KNOWN,
     only: str = "",
 ) -> Plan:
@@ -85,7 +86,7 @@ def plan(
         return Plan(None, refusal, tuple(reasons))
     prepared = found.prepared
     if prepared is not None and prepared.logical is not None:
-        return _routed(call, prepared.logical, catalog, rules, reasons, outlook, only)
+        return _routed(call, prepared.logical, catalog, rules, reasons=reasons, outlook=outlook, only=only)
     reasons.append(_ALLOWED)
     reasons.append(_NO_BUDGET)
     if call.context is not None:
@@ -113,6 +114,7 @@ def _routed(
     logical: PreparedLogical,
     catalog: Catalog,
     rules: Rules,
+    *,
     reasons: list[Reason],
     outlook: Outlook,
     only: str,
@@ -123,7 +125,7 @@ def _routed(
     target = route.next()
     steps = [*reasons[:2], *route.reasons, *reasons[2:]]
     if target is None:
-        return Plan(None, route.refusal(), tuple(steps))
+        return Plan(None, route.refusal(), tuple(steps), others=route)
     steps += [_ALLOWED, _NO_BUDGET]
     if call.context is not None:
         steps.append(Reason("context", f"belongs to context {call.context}"))

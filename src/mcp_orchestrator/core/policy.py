@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mcp_orchestrator.core.conditions import Circumstances, Conditions, Fault
+from mcp_orchestrator.core.conditions import Circumstances, Conditions, Fault, variables
 from mcp_orchestrator.core.effects import Redactor
 from mcp_orchestrator.core.policy_results import judge_of
 from mcp_orchestrator.core.policy_rules import Compiled, Subject, compiled
 from mcp_orchestrator.core.policy_terms import approval_of, limits_of
-from mcp_orchestrator.model.call import Principal
+from mcp_orchestrator.core.rulings import Asker, Ruling, combined
 from mcp_orchestrator.model.plan import Reason
-from mcp_orchestrator.model.rules import Approval, Effect, Judged, Limit, Phase, PolicyRule, Redaction, Terms
+from mcp_orchestrator.model.rules import Effect, Phase, PolicyRule
 
 MOST_KEPT: Final = 4096
 """Choices of rules that are kept: for each thing and caller those rules that can match at all."""
@@ -32,65 +32,17 @@ _WORDS: Final[Mapping[Effect, str]] = {
     Effect.ALLOW: "allows",
 }
 _SEVERAL: Final = frozenset({"kind", "principal.id"})
-_ORDER: Final = (Effect.DENY, Effect.ASK, Effect.LIMIT, Effect.ALLOW)
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who wants it, by which client (as it says of itself), for which context, in which mode of delegation."""
-
-    principal: Principal
-    client: str = ""
-    version: str = ""
-    era: str = ""
-    profile: str = ""
-    context: str = ""
-    mode: str = ""
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What the plain part of rules looks at."""
-        who = self.principal
-        return who.id, who.owner, who.groups, self.client, self.profile
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Whose rules it is under: its own, and those of the client on whose behalf an agent works."""
-        who = self.principal
-        return (who.id, who.owner) if who.owner else (who.id,)
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What the rules say. `refusal` is "" unless they deny; `rule` and `where` are of the rule that decides."""
-
-    effect: Effect
-    reasons: tuple[Reason, ...] = ()
-    refusal: str = ""
-    rule: str = ""
-    where: str = ""
-    fault: bool = False
-    approvals: tuple[Approval, ...] = ()
-    limits: tuple[Limit, ...] = ()
-    arguments: Mapping[str, Any] | None = None
-    redactions: tuple[Redaction, ...] = ()
-    judge: Callable[[bytes], Judged] | None = None
-
-    @property
-    def terms(self) -> Terms | None:
-        """The terms on which the call may be made; None: on none."""
-        if not (self.approvals or self.limits or self.judge or self.arguments is not None):
-            return None
-        return Terms(self.approvals, self.limits, (), self.redactions, self.arguments, self.judge)
+_ALL: Final = frozenset(variables(Phase.LIST))
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The rules that fit one thing and caller but for their conditions. `never`: it is denied whatever else is given."""
+    """The rules that fit one thing and caller but for their conditions; and what conditions know of both."""
 
     call: tuple[Compiled, ...] = ()
     seen: tuple[Compiled, ...] = ()
     result: tuple[Compiled, ...] = ()
+    known: Mapping[str, Any] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.call or self.seen or self.result)
@@ -134,14 +86,14 @@ class Policy:
             return None
 
         def seen() -> dict[str, Any]:
-            return self._seen(subject, asker, now)
+            return {**chosen.known, "now": dt.datetime.fromtimestamp(now, dt.UTC)}
 
         def called(given: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
             return lambda: {**seen(), **_more(asker, given), **(budget or {})}
 
         said = self._ask(chosen.call, Phase.CALL, called(arguments), (subject, asker))
         hidden = self._ask(chosen.seen, Phase.LIST, seen, (subject, asker))
-        said.spoke += hidden.spoke
+        said.spoke += [rule for rule in hidden.spoke if rule not in said.spoke]
         said.faults += hidden.faults
         changed = self._changed(said, called(arguments), arguments)
         if changed is not None and not said.faults:
@@ -174,6 +126,7 @@ class Policy:
                     tuple(rule for rule in fit if Phase.CALL in rule.phases),
                     tuple(rule for rule in fit if Phase.LIST in rule.phases and rule.effect is Effect.DENY),
                     tuple(rule for rule in fit if Phase.RESULT in rule.phases),
+                    _known(subject, asker, frozenset().union(*(one.reads for one in fit))),
                 )
                 if fit
                 else _NONE
@@ -218,28 +171,7 @@ class Policy:
     @staticmethod
     def _seen(subject: Subject, asker: Asker, now: float) -> dict[str, Any]:
         """The variables of the phase list."""
-        who = asker.principal
-        return {
-            "principal.id": who.id,
-            "principal.kind": who.kind,
-            "principal.owner": who.owner or who.id,
-            "principal.groups": list(who.groups),
-            "principal.team": who.team,
-            "client.name": asker.client,
-            "client.version": asker.version,
-            "client.era": asker.era,
-            "tool.name": subject.names[0],
-            "tool.server": subject.server,
-            "tool.labels": list(subject.labels),
-            "tool.read_only": subject.hint("readOnlyHint"),
-            "tool.destructive": subject.hint("destructiveHint"),
-            "tool.idempotent": subject.hint("idempotentHint"),
-            "tool.open_world": subject.hint("openWorldHint"),
-            "agent.name": subject.agent,
-            "agent.labels": list(subject.agent_labels),
-            "profile": asker.profile,
-            "now": dt.datetime.fromtimestamp(now, dt.UTC),
-        }
+        return {**_known(subject, asker, _ALL), "now": dt.datetime.fromtimestamp(now, dt.UTC)}
 
     def _changed(
         self, said: _Said, values: Callable[[], dict[str, Any]], arguments: Mapping[str, Any]
@@ -312,49 +244,30 @@ class _Matter:
     now: float
 
 
-def combined(effects: Iterable[Effect], *, faults: bool = False) -> Effect:
-    """The strictest of what the rules want; redact and rewrite stand in nobody's way, and an error denies."""
-    found = set(effects)
-    if faults:
-        return Effect.DENY
-    return next((effect for effect in _ORDER if effect in found), Effect.ALLOW)
-
-
-def together(rulings: Iterable[Ruling | None]) -> Ruling | None:
-    """One ruling of several about the same call (of a tool of ours and the server's tool behind it): all of them count."""
-    found = [ruling for ruling in rulings if ruling is not None]
-    if not found or found[1:] == []:
-        return found[0] if found else None
-    denied = next((ruling for ruling in found if ruling.effect is Effect.DENY), None)
-    reasons = tuple(dict.fromkeys(reason for ruling in found for reason in ruling.reasons))
-    if denied is not None:
-        return Ruling(Effect.DENY, (*(one for one in reasons if one not in denied.reasons), *denied.reasons),
-                      denied.refusal, denied.rule, denied.where, denied.fault)  # fmt: skip
-    judges = [ruling.judge for ruling in found if ruling.judge is not None]
-    changed = [ruling.arguments for ruling in found if ruling.arguments is not None]
-    return Ruling(
-        combined(ruling.effect for ruling in found),
-        reasons,
-        approvals=tuple(dict.fromkeys(one for ruling in found for one in ruling.approvals)),
-        limits=tuple(dict.fromkeys(one for ruling in found for one in ruling.limits)),
-        arguments=changed[-1] if changed else None,
-        redactions=tuple(dict.fromkeys(one for ruling in found for one in ruling.redactions)),
-        judge=_in_turn(judges) if judges else None,
-    )
-
-
-def _in_turn(judges: Sequence[Callable[[bytes], Judged]]) -> Callable[[bytes], Judged]:
-    def judge(result: bytes) -> Judged:
-        reasons: tuple[Reason, ...] = ()
-        for one in judges:
-            judged = one(result)
-            reasons += judged.reasons
-            if judged.result is None:
-                return Judged(None, reasons)
-            result = judged.result
-        return Judged(result, reasons)
-
-    return judge
+def _known(subject: Subject, asker: Asker, reads: frozenset[str]) -> dict[str, Any]:
+    """The variables of the phase list but for the time: those of them that anybody reads."""
+    who = asker.principal
+    known: dict[str, Any] = {
+        "principal.id": who.id,
+        "principal.kind": who.kind,
+        "principal.owner": who.owner or who.id,
+        "principal.groups": list(who.groups),
+        "principal.team": who.team,
+        "client.name": asker.client,
+        "client.version": asker.version,
+        "client.era": asker.era,
+        "tool.name": subject.names[0],
+        "tool.server": subject.server,
+        "tool.labels": list(subject.labels),
+        "tool.read_only": subject.hint("readOnlyHint"),
+        "tool.destructive": subject.hint("destructiveHint"),
+        "tool.idempotent": subject.hint("idempotentHint"),
+        "tool.open_world": subject.hint("openWorldHint"),
+        "agent.name": subject.agent,
+        "agent.labels": list(subject.agent_labels),
+        "profile": asker.profile,
+    }
+    return {name: value for name, value in known.items() if name in reads}
 
 
 def _more(asker: Asker, arguments: Mapping[str, Any]) -> dict[str, Any]:

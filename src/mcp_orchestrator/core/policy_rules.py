@@ -11,7 +11,7 @@ from mcp_orchestrator.core.matching import Patterns
 from mcp_orchestrator.model.rules import Effect, Phase, PolicyRule
 
 if TYPE_CHECKING:
-    from mcp_orchestrator.core.policy import Asker
+    from mcp_orchestrator.core.rulings import Asker
 
 DELEGATION: Final = "delegation"
 SAMPLING: Final = "sampling"
@@ -71,6 +71,7 @@ class Compiled:
         self.phases = frozenset(rule.phases)
         self.conditions = conditions
         self.never = never
+        self.reads = frozenset[str]().union(*(condition.reads for condition in conditions.values()))
         self.rewrites: dict[str, Condition] = {}
         self.constants: dict[str, Any] = {}
         self._tool, self._server, self._agent = Patterns(match.tool), Patterns(match.server), Patterns(match.agent)
@@ -148,6 +149,7 @@ def compiled(rule: PolicyRule, conditions: Conditions) -> Compiled:
             made.constants[name] = source.get("const")
         else:
             made.rewrites[name] = _good(conditions.compile(str(source), Phase.CALL, wants=None), rule)
+            made.reads |= made.rewrites[name].reads
     return made
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from mcp_orchestrator.model.rules import Approval, Limit, PolicyRule
 
 if TYPE_CHECKING:
-    from mcp_orchestrator.core.policy import Asker
     from mcp_orchestrator.core.policy_rules import Subject
+    from mcp_orchestrator.core.rulings import Asker
 
 OPERATOR: Final = "operator"
 """The approver at the command line."""

@@ -59,6 +59,11 @@ class Route:
         self._unfit = False
         self._full = False
 
+    @property
+    def backends(self) -> frozenset[str]:
+        """The servers of all providers."""
+        return self._logical.backends
+
     def next(self) -> Target | None:
         """The next provider that can take the call, with its arguments; None when there is none left."""
         for candidate in self._waiting:

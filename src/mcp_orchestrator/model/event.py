@@ -22,6 +22,7 @@ class EventKind(enum.StrEnum):
     CALL_REFUSED = "call.refused"
     RUN_STARTED = "run.started"
     RUN_ENDED = "run.ended"
+    RUN_TRIED = "run.tried"
     QUESTION_ASKED = "question.asked"
     QUESTION_ANSWERED = "question.answered"
     TASK_CREATED = "task.created"

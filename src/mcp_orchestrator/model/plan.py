@@ -69,6 +69,11 @@ class Others(Protocol):
     reasons: list[Reason]
     """Why each one looked at so far was taken or not, in order."""
 
+    @property
+    def backends(self) -> frozenset[str]:
+        """The servers of all providers."""
+        ...
+
     def next(self) -> Target | None:
         """The next one that can take the call; None when there is none left."""
         ...

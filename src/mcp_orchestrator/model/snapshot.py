@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcp_orchestrator.model.budget import BudgetSpec, Prices
+
 if TYPE_CHECKING:
     from mcp_orchestrator.model.agent import AgentSpec
     from mcp_orchestrator.model.routing import LogicalTool, Override
@@ -220,5 +222,7 @@ class Snapshot:
     delegation: DelegationSpec = field(default_factory=DelegationSpec)
     a2a: A2aSpec | None = None
     identity: IdentitySpec = field(default_factory=IdentitySpec)
+    budgets: tuple[BudgetSpec, ...] = ()
+    prices: Prices = field(default_factory=Prices)
     overrides: Mapping[str, Override] = field(default_factory=dict)
     tools: Mapping[str, LogicalTool] = field(default_factory=dict)

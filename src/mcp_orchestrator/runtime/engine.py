@@ -19,6 +19,7 @@ from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outco
 from mcp_orchestrator.model.plan import Plan, Target
 from mcp_orchestrator.plugin_api import JournalSink, Port, Sealer
 from mcp_orchestrator.runtime.desk import Desk, OpenQuestion
+from mcp_orchestrator.runtime.health import Health
 from mcp_orchestrator.runtime.outside import Addressees
 from mcp_orchestrator.runtime.parking import Lot
 from mcp_orchestrator.runtime.run import Run
@@ -66,6 +67,8 @@ class Engine:
         self.desk = Desk(question_expiry, wall, self._question_waits) if "cli" in mouths else None
         self.tasks = Tasks(self, slow_after)
         self.addressees = Addressees()
+        self.health = Health(clock, lambda: int.from_bytes(randomness(6), "big") / (1 << 48))
+        self.supervisor_of: Callable[[str], Supervisor | None] = lambda _backend: None
         self._sealer = sealer
         self.stamps = sealer
         self.for_the_way: Callable[[Call, Target, Outcome], Outcome] = _as_it_is

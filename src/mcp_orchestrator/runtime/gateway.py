@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from mcp_orchestrator.core import faces, listing
+from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.naming import OWN
-from mcp_orchestrator.core.plan import plan
+from mcp_orchestrator.core.plan import NOTHING_KNOWN, plan
 from mcp_orchestrator.core.translate import ranges
 from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
@@ -20,6 +21,7 @@ from mcp_orchestrator.model.errors import INTERNAL_ERROR, INVALID_PARAMS, REQUES
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Plan, Reason, Target
+from mcp_orchestrator.model.routing import Outlook
 from mcp_orchestrator.model.snapshot import BackendSpec
 from mcp_orchestrator.plugin_api import (
     ClientEvent,
@@ -75,6 +77,7 @@ class Gateway:
         self.outside = Outside(self.announcements, engine.addressees, self._sees, self._has_own)
         self.links = Links()
         engine.for_the_way = self._for_the_way
+        engine.supervisor_of = self._supervisor
         self.task_calls = TaskCalls(engine, lambda: self.generation)
         self.task_news = TaskNews(engine, lambda: self.generation, self.announcements.to_session)
         self._store = store
@@ -124,11 +127,12 @@ class Gateway:
         schema = prepared.offer.definition.get("inputSchema")
         return schema if isinstance(schema, Mapping) else None
 
-    def plan(self, call: Call) -> Plan:
-        """Decide about a call from what is known now."""
+    def plan(self, call: Call, only: str = "") -> Plan:
+        """Decide about a call from what is known now; `only` is the one provider of a logical tool that may be taken."""
         generation = self.generation
         catalog = generation.catalog(call.client.era, call.profile)
-        decided = plan(call, catalog, generation.rules, self.links.owner)
+        outlook = self._outlook(catalog, call) if generation.shaping.logical else NOTHING_KNOWN
+        decided = plan(call, catalog, generation.rules, self.links.owner, outlook=outlook, only=only)
         refusal = decided.refusal
         if isinstance(refusal, Failed) and refusal.kind is FailureKind.UNKNOWN_NAME:
             text, data = generation.why_unknown(call.name)
@@ -174,12 +178,12 @@ class Gateway:
 
     def _start(self, call: Call, port: Port, only: str | None = None) -> Run:
         generation = self.generation
-        decided = self.plan(call)
+        decided = self.plan(call, only if only is not None and "." in only else "")
         if call.kind is CallKind.SUBSCRIPTION and call.client.session is not None:
             return self.engine.start_late(call, port, self._subscribed)
-        if generation.waiting and not _certain(decided, call):
+        if generation.waiting and not self._certain(decided, call):
             return self.engine.start_late(call, port, self._plan_when_known)
-        if only is not None and decided.target is not None and decided.target.backend != only:
+        if only is not None and decided.target is not None and only not in _names_of(decided.target):
             return self._refuse(call, port, "Invalid requestState: the tool belongs to another server by now")
         supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
         return self.engine.start(call, decided, port, supervisor)
@@ -285,6 +289,22 @@ class Gateway:
     def _supervisor(self, name: str) -> Supervisor | None:
         return self.generation.supervisors.get(name)
 
+    def _outlook(self, catalog: Catalog, call: Call) -> Outlook:
+        """How the providers of the tool that is called stand, where it is a logical one."""
+        prepared = catalog.tool(call.name) if call.kind is CallKind.TOOL else None
+        if prepared is None or prepared.logical is None:
+            return NOTHING_KNOWN
+        return self.engine.health.outlook(self.generation.down(prepared.logical.backends, self.engine.clock()))
+
+    def _certain(self, decided: Plan, call: Call) -> bool:
+        """Whether what is still unknown of other servers cannot change a plan: the call names a listed thing in full."""
+        if decided.others is not None:
+            return not any(supervisor.spec.name in decided.others.backends for supervisor in self.generation.waiting)
+        if decided.target is None:
+            return isinstance(decided.refusal, Completed | ToolRefusal)
+        offer = decided.target.offer
+        return offer is not None and offer.public == call.name
+
     def _refresh(self, generation: Generation) -> None:
         """A client looks at the catalog: look anew, behind its answer, at backends that are only remembered."""
         generation.stale = False
@@ -308,7 +328,7 @@ class Gateway:
             decided = self.plan(call)
             generation = self.generation
             patience = generation.snapshot.list_wait
-            if _certain(decided, call):
+            if self._certain(decided, call):
                 known = False
             else:
                 known = await generation.wait_known(patience, self.engine.clock(), first=True)
@@ -361,9 +381,6 @@ def _cut(call: Call, outcome: Outcome) -> Outcome:
     return outcome if result is outcome.result else Completed(result, outcome.era)
 
 
-def _certain(decided: Plan, call: Call) -> bool:
-    """Whether what is still unknown of other servers cannot change a plan: the call names a listed thing in full."""
-    if decided.target is None:
-        return isinstance(decided.refusal, Completed | ToolRefusal)
-    offer = decided.target.offer
-    return offer is not None and offer.public == call.name
+def _names_of(target: Target) -> tuple[str, ...]:
+    """Under which names a state of this target's is kept: its server's, or as a provider."""
+    return (target.backend,) if target.care is None else (target.backend, target.care.provider)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.catalog import Catalog
+from mcp_orchestrator.core.logical import Shaping
 from mcp_orchestrator.core.plan import Rules
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
@@ -32,6 +33,7 @@ class Generation:
             where={name: spec.where for name, spec in snapshot.backends.items()},
             validate=snapshot.observe.validate,
         )
+        self.shaping = Shaping(snapshot.overrides, snapshot.tools)
         self.stale = True
         self._catalogs: dict[tuple[Era, str | None], Catalog] = {}
 
@@ -41,7 +43,7 @@ class Generation:
         if found is None:
             spec = self.snapshot.profiles.get(profile) if profile is not None else None
             gone = profile is not None and spec is None
-            found = Catalog(era, spec, [] if gone else self.sources(era), self.snapshot.backends)
+            found = Catalog(era, spec, [] if gone else self.sources(era), self.snapshot.backends, self.shaping)
             self._catalogs[era, profile] = found
         return found
 
@@ -54,6 +56,16 @@ class Generation:
     def offers_changed(self) -> None:
         """What was made from old offers goes."""
         self._catalogs.clear()
+
+    def down(self, backends: Iterable[str], now: float) -> dict[str, str]:
+        """Of these backends those that cannot be reached now, and why. `now` is the clock of the supervisors."""
+        found = {}
+        for name in backends:
+            supervisor = self.supervisors.get(name)
+            if supervisor is not None and supervisor.record.retry_at > now:
+                left = supervisor.record.retry_at - now
+                found[name] = f"server '{name}' is not available; next try in {left:.1f} s"
+        return found
 
     @property
     def waiting(self) -> list[Supervisor]:

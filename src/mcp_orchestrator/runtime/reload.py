@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.config.compare import compare
+from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
@@ -106,6 +107,10 @@ def _different(old: Generation, new: Generation) -> frozenset[OfferKind]:
         for profile in (None, *sorted(profiles)):
             before, after = old.catalog(era, profile), new.catalog(era, profile)
             for kind in OfferKind:
-                if [(o.public, o.pin) for o in before.offers(kind)] != [(o.public, o.pin) for o in after.offers(kind)]:
+                if _seen(before, kind) != _seen(after, kind):
                     kinds.add(kind)
     return frozenset(kinds)
+
+
+def _seen(catalog: Catalog, kind: OfferKind) -> list[tuple[Any, ...]]:
+    return [(offer.public, offer.pin, offer.override) for offer in catalog.offers(kind)]

@@ -21,13 +21,14 @@ from mcp_orchestrator.core.translate.questions import (
 )
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
-from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED, BackendError
+from mcp_orchestrator.model.errors import INTERNAL_ERROR, BackendError
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Plan, Target
 from mcp_orchestrator.plugin_api import Port, Session
 from mcp_orchestrator.runtime import run_events as events
 from mcp_orchestrator.runtime.asking import Asking, Detached
+from mcp_orchestrator.runtime.governed import governed
 from mcp_orchestrator.runtime.invocations import invocation_of
 from mcp_orchestrator.runtime.lives import Lease
 from mcp_orchestrator.runtime.supervisor import Supervisor
@@ -56,7 +57,7 @@ class Run:
     """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
 
     __slots__ = (
-        "_asked", "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_sent", "_shown", "_started", "_task", "_timed_out", "_timer", "_told", "_waiters", "_waiting",
+        "_asked", "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_sent", "_shown", "_started", "_task", "_timed_out", "_timer", "_told", "_waiters", "_waiting", "_with",
         "call", "face", "id", "plan", "port", "taken", "trace", "when_over",
     )  # fmt: skip
 
@@ -76,6 +77,7 @@ class Run:
         self._sent = False
         self._told = 0.0
         self._waiting = 0
+        self._with: Supervisor | None = None
         self._asked = 0
         self.taken = False
         self._asking: Asking | None = None
@@ -224,13 +226,16 @@ class Run:
         if self._engine.keep:
             self._engine.journal.record(events.opening(self, target, self._engine))
         try:
-            outcome = await self._unrecordable() or await self._within(supervisor, target)
+            plain = self.plan.terms is None and target.care is None
+            outcome = await self._unrecordable() or await (
+                self.attempt(supervisor, target) if plain else governed(self, self._engine, supervisor, target)
+            )
         except asyncio.CancelledError:
-            outcome = self._cancelled_outcome()
+            outcome = events.cancelled(self._cancelled)
         except Exception as error:  # the edge of a run: a bug here must not take other runs along
             self._engine.log.exception("run failed", run=self.id, error=type(error).__name__)
             outcome = Failed(FailureKind.INTERNAL, INTERNAL_ERROR, "internal error; the log of the gateway says more")
-        await self.finish(outcome, supervisor.redact)
+        await self.finish(outcome, (self._with or supervisor).redact)
 
     async def _unrecordable(self) -> Outcome | None:
         """After a record could not be kept nothing is sent until the journal can be written again."""
@@ -246,7 +251,7 @@ class Run:
 
     def abandon(self) -> None:
         """The task ended without an outcome (cancelled before it began to work): nobody is left waiting."""
-        self._settle(self._cancelled_outcome())
+        self._settle(events.cancelled(self._cancelled))
 
     def _settle(self, outcome: Outcome) -> None:
         if self._outcome is None:
@@ -289,14 +294,16 @@ class Run:
                 outcome = Failed(FailureKind.INTERNAL, INTERNAL_ERROR, text)
         self._settle(outcome)
 
-    async def _within(self, supervisor: Supervisor, target: Target) -> Outcome:
+    async def attempt(self, supervisor: Supervisor, target: Target) -> Outcome:
+        """Make the call once, within the time limit of the target. A governed call may have several attempts."""
+        self._with, self._timed_out = supervisor, False
         client = self.call.client if self._engine.desk is None else answerable(self.call.client)
         # A timer of our own: asyncio.timeout does the same and costs four times as much.
         loop = self._engine.loop
         self._arm(target.timeout, loop.time() + MOST_TIMEOUTS * target.timeout, loop.time())
         try:
             lease, outcome = await self._invoked(supervisor, target, client)
-            if _never_sent(outcome) and await lease.ended():
+            if events.never_sent(outcome) and await lease.ended():
                 # The session had ended before it took the call: another one may.
                 _, outcome = await self._invoked(supervisor, target, client)
         except BackendError as error:
@@ -304,6 +311,8 @@ class Run:
         except asyncio.CancelledError:
             if not self._timed_out or self._cancelled:
                 raise
+            if self._task is not None:
+                self._task.uncancel()
             if self._sent:
                 supervisor.suspect(client)
             return events.timed_out(target, sent=self._sent)
@@ -350,7 +359,8 @@ class Run:
         if found is None:
             return outcome
         state = found[1] if isinstance(found[1], str) else None
-        sealed = self._engine.sealed(self.call, Kept(self._engine.now(), target.backend, state))
+        whose = target.backend if target.care is None else target.care.provider
+        sealed = self._engine.sealed(self.call, Kept(self._engine.now(), whose, state))
         return Completed(with_state(outcome.result, sealed), Era.MODERN)
 
     def _arm(self, timeout: float, last: float, since: float) -> None:
@@ -388,10 +398,3 @@ class Run:
     async def _set_level(self, session: Session, level: str) -> None:
         request = Invocation(self.id, "logging/setLevel", {"level": level}, {}, self.call.client)
         await session.invoke(request, self)
-
-    def _cancelled_outcome(self) -> Outcome:
-        return Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, f"cancelled: {self._cancelled or 'gateway stopping'}")
-
-
-def _never_sent(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and outcome.kind is FailureKind.UNAVAILABLE and outcome.retryable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from mcp_orchestrator.model.call import Call, CallKind
 from mcp_orchestrator.model.conversation import Answer
-from mcp_orchestrator.model.errors import REQUEST_TIMEOUT
+from mcp_orchestrator.model.errors import REQUEST_CANCELLED, REQUEST_TIMEOUT
 from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Target
@@ -74,3 +74,13 @@ def timed_out(target: Target, *, sent: bool) -> Failed:
     known = "it may have had effects and was not repeated" if sent else "nothing was sent"
     text = f"server '{target.backend}' gave no answer within {target.timeout:g} s; {known}"
     return Failed(FailureKind.TIMEOUT, REQUEST_TIMEOUT, text, retryable=not sent)
+
+
+def cancelled(reason: str) -> Failed:
+    """The outcome of a run that was asked to stop."""
+    return Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, f"cancelled: {reason or 'gateway stopping'}")
+
+
+def never_sent(outcome: Outcome) -> bool:
+    """Whether the session could not even take the call."""
+    return isinstance(outcome, Failed) and outcome.kind is FailureKind.UNAVAILABLE and outcome.retryable

@@ -13,10 +13,12 @@ from mcp_orchestrator.model.outcome import Outcome
 from mcp_orchestrator.model.plan import Target
 from mcp_orchestrator.plugin_api import JournalSink
 from mcp_orchestrator.runtime.desk import Desk
+from mcp_orchestrator.runtime.health import Health
 from mcp_orchestrator.runtime.outside import Addressees
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.run import Run
+    from mcp_orchestrator.runtime.supervisor import Supervisor
     from mcp_orchestrator.runtime.tasks import Tasks
 
 
@@ -84,6 +86,16 @@ class Surroundings(Protocol):
     @property
     def tasks(self) -> Tasks:
         """The tasks of the gateway."""
+        ...
+
+    @property
+    def health(self) -> Health:
+        """How providers of logical tools stand."""
+        ...
+
+    @property
+    def supervisor_of(self) -> Callable[[str], Supervisor | None]:
+        """The backends of now by name."""
         ...
 
     @property

@@ -81,10 +81,13 @@ async def carried(
         case Era.LEGACY, Era.MODERN:
             return await _legacy_to_modern(run, carrier, session, invocation, able=able)
         case Era.LEGACY, Era.LEGACY:
+            if run.plan.others is not None and "task" in invocation.params:
+                run.tasks.promote(run, ahead=True)
+                invocation = _without_task(invocation)
             return await rounds(run, session, invocation, carrier)
         case _:
             outcome = await _asked(run, carrier, session, invocation)
-            if words.declares(client):
+            if words.declares(client) and run.plan.others is None:  # of a logical tool the result is ours to make
                 return outcome if run.face is None else await _followed(run, session, invocation, outcome)
             return await _followed(run, session, invocation, outcome)  # a task that nobody asked for
 
@@ -138,7 +141,8 @@ async def _legacy_to_modern(
 ) -> Outcome:
     wanted = "task" in invocation.params
     invocation = _without_task(invocation)
-    if wanted and able and run.tasks.promote(run, ahead=True):
+    ours = run.plan.others is not None
+    if wanted and (able or ours) and run.tasks.promote(run, ahead=True) and able:
         invocation = _declaring(invocation)
     return await _insisting(
         run, carrier, session, invocation, await _asked(run, carrier, session, invocation), able=able

@@ -1,0 +1,40 @@
+"""An ACP agent on stdin and stdout that does what it is told: the task is a shell command, its output the answer."""
+
+import json
+import subprocess
+import sys
+
+
+def write(message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+def prompted(params, where):
+    command = "".join(block.get("text", "") for block in params["prompt"])
+    done = subprocess.run(command, shell=True, cwd=where, capture_output=True, text=True, check=False)  # noqa: S602
+    update = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": done.stdout + done.stderr}}
+    write({"method": "session/update", "params": {"sessionId": "s1", "update": update}})
+    return {"stopReason": "end_turn"}
+
+
+def main():
+    where = "."
+    for line in sys.stdin:
+        message = json.loads(line)
+        params = message.get("params", {})
+        match message.get("method"):
+            case "initialize":
+                result = {"protocolVersion": 1, "agentCapabilities": {}, "authMethods": []}
+            case "session/new":
+                where = params["cwd"]
+                result = {"sessionId": "s1"}
+            case "session/prompt":
+                result = prompted(params, where)
+            case _:
+                result = {}
+        if "id" in message and "method" in message:
+            write({"id": message["id"], "result": result})
+
+
+if __name__ == "__main__":
+    main()
