@@ -218,13 +218,14 @@ class Port(Protocol):
 class View:
     """From where somebody looks at the catalog: which era they speak, which profile they entered by, who they are.
 
-    `apps`: whether lists name the tools that are for MCP Apps alone.
+    `apps`: whether lists name the tools that are for MCP Apps alone. `client`: who looks, as far as it said.
     """
 
     era: Era
     profile: str | None = None
     principal: Principal = ANONYMOUS
     apps: bool = True
+    client: ClientFace | None = None
 
 
 class RunHandle(Protocol):

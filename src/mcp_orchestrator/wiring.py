@@ -22,9 +22,10 @@ from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.event import EventKind
-from mcp_orchestrator.model.snapshot import BackendSpec, Snapshot
+from mcp_orchestrator.model.snapshot import BackendSpec, Captured, Snapshot
 from mcp_orchestrator.runtime.actions import Action, Actions
 from mcp_orchestrator.runtime.agent_actions import AgentActions
+from mcp_orchestrator.runtime.budgets import purse_of
 from mcp_orchestrator.runtime.callers import Callers, local_principal
 from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.gateway import Gateway
@@ -142,11 +143,17 @@ class Application:
             question_expiry=snapshot.question_expiry,
             mouths=snapshot.mouths,
         )
+        if snapshot.observe.capture == Captured.REDACTED:
+            from mcp_orchestrator.core.capture import Capture  # noqa: PLC0415 - only what is used
+
+            self.engine.capture = Capture()
         self.callers = Callers(store.tokens, time.time, self.engine.record, self.log)
         self.callers.configure(snapshot.identity)
         await self.callers.refresh()
         reaper = self._make_reaper()
         self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
+        self.engine.purse = purse_of(self.engine, store.ledger, lambda: self.gateway.generation.rules.budgets)
+        self._stack.push_async_callback(self.engine.purse.aclose)
         self._stack.push_async_callback(self._close_backends, reaper)
         enabled = {name: spec for name, spec in snapshot.backends.items() if not spec.disabled}
         supervisors = {name: await self._supervise(spec, reaper) for name, spec in enabled.items()}
@@ -155,6 +162,7 @@ class Application:
         if own is not None:
             supervisors[OWN] = own
         self.gateway.generation = Generation(snapshot, supervisors)
+        self.engine.purse.open()
         self.reloader = Reloader(self.gateway, lambda spec: self._supervise(spec, reaper), self._own)
         self.actions: dict[str, Action] = {
             **Actions(self.gateway, local_principal(), self.callers).table(),

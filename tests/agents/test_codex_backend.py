@@ -157,7 +157,7 @@ async def test_an_elicitation_of_an_mcp_server_crosses_the_gateway_and_the_agent
     room, gateway = next(rooms), serve(hotels.servers)
     with ScriptedModel([Says("", [Use(f"{hotel}__book", {"room": room})]), Says("Booked.")]) as model:
         talk = FakeAgentTalk(accepting(WISHES))
-        ended = await run(await opened(model.url, attachment=attachment(gateway.url)), talk)
+        ended = await run(await opened(model.url, attachment=attachment(gateway.url, Run="r1")), talk)
     assert talk.of(Started)[0].mcp == {"gateway": "ready"}
     assert [text_of(asked) for asked in talk.questions] == [question(room)]
     assert hotels.booked(hotel, room)["content"] == WISHES

@@ -25,9 +25,10 @@ def place(directory, mode=AgentMode.WRITE, **more):
     return AgentOpening(cwd=directory / "work", scratch=directory / "scratch", mode=mode, **more)
 
 
-def attachment(url):
-    """The gateway at `url` as the MCP server `gateway`."""
-    return Attachment("gateway", url, secrets({"Authorization": "Bearer token-of-the-run"}), (), ())
+def attachment(url, **headers):
+    """The gateway at `url` as the MCP server `gateway`. A real gateway refuses a token that it does not know."""
+    sent = headers or {"Authorization": "Bearer token-of-the-run"}
+    return Attachment("gateway", url, secrets(sent), (), ())
 
 
 def claude(program, home, model_url, **more):

@@ -70,7 +70,7 @@ async def test_only_a_good_token_opens_the_door_and_the_refusal_says_how_to_sign
             assert status == 401
             assert 'error="invalid_token"' in challenge
             assert altered not in text + challenge
-        assert (await status_of(url, {"authorization": f"bEARER  {made['bob']} "}, tool=None))[0] == 200
+        assert (await status_of(url, {"authorization": f"bEARER  {made['bob']}"}, tool=None))[0] == 200
         assert (await status_of(url, {"authorization": "Basic YTpi"}, tool=None))[0] == 401
         for query in (f"?access_token={made['alice']}", f"?token={made['alice']}", "?access_token=x"):
             status, challenge, text = await status_of(url, query=query, tool=None)
@@ -175,10 +175,10 @@ async def test_a_call_that_waits_for_one_caller_cannot_be_answered_by_another(tm
         speaking(gateway.url, made["bob"], capabilities={"elicitation": {"form": {}}}) as bob,
     ):
         name = "asker__ask"
-        waiting = (await alice.call(name))["result"]
+        waiting = (await alice.call(name, {"tag": "t"}))["result"]
         assert waiting["resultType"] == "input_required", waiting
         answers = {key: {"action": "accept", "content": {}} for key in waiting["inputRequests"]}
-        retry = {"name": name, "arguments": {}, "requestState": waiting["requestState"], "inputResponses": answers}
+        retry = {"name": name, "arguments": {"tag": "t"}, "requestState": waiting["requestState"], "inputResponses": answers}
         stolen = (await bob.ask("tools/call", retry))[0]
         assert "Invalid requestState" in stolen["error"]["message"]
         assert "Invalid requestState" not in json.dumps((await alice.ask("tools/call", retry))[0])

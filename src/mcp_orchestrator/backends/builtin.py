@@ -112,7 +112,7 @@ class BuiltinSession(Session):
             version=LATEST_MODERN,
             capabilities={"tools": {"listChanged": True}},
             instructions=instructions(specs) if specs else None,
-            tools=definitions(specs, wait) if specs else (),
+            tools=definitions(specs, wait) if specs or self._delegations.has_runs else (),
             taken_at=self._delegations.engine.now(),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mcp_orchestrator.config.match_sections import MATCH
+from mcp_orchestrator.config.policy_sections import APPROVER
 from mcp_orchestrator.config.shape import Choice, Duration, Field, Held, ListOf, Money, Record, TableOf, Text, Whole
 from mcp_orchestrator.model.budget import OnExceeded
 
@@ -24,7 +25,7 @@ _LIMIT = Record(
 _ESTIMATE = Record(
     (
         Field("tokens", Whole(1), "Tokens of a delegation. Default: 10000.", None, 50_000),
-        Field("seconds", Duration(0.001), "How long a call takes. Default: its time limit.", None, "30s"),
+        Field("seconds", Duration(0.001), "How long a call takes. Default: 10 s, of a delegation its time limit.", None, "30s"),
     )
 )
 
@@ -67,7 +68,7 @@ BUDGET: Final = Record(
             "for a while; `reroute` to the next provider or agent that can still be paid, and refuse if there is none.",
             str(OnExceeded.REFUSE),
         ),
-        Field("approvers", ListOf(Text(), alone=True), "Who may raise it: `operator`, principals, `group:NAME`.", ["operator"]),
+        Field("approvers", ListOf(APPROVER, alone=True), "Who may raise it: `operator`, principals, `group:NAME`.", ["operator"]),
         Field("raise", _RAISE, "By how much and for how long an approval raises the limit."),
         Field(
             "unknownPrice",

@@ -59,6 +59,20 @@ class Code(enum.StrEnum):
     NAME_TAKEN = "C065"
     DUPLICATE_ID = "C066"
 
+    BAD_CONDITION = "C070"
+    UNKNOWN_PATTERN = "C071"
+    BAD_EXPRESSION = "C072"
+    USELESS_KEY = "C073"
+
+    BAD_MAPPING = "C080"
+    UNKNOWN_TOOL = "C081"
+    UNKNOWN_ARGUMENT = "C082"
+    ILL_TYPED = "C083"
+    LACKING_ARGUMENT = "C084"
+    BAD_SCHEMA = "C085"
+    NOT_PROVED = "C086"
+    TOOL_NAME_TAKEN = "C087"
+
     @property
     def explained(self) -> Explained:
         """Title and paragraph for the reference."""
@@ -222,5 +236,59 @@ _EXPLAINED = {
     ),
     Code.NAME_TAKEN: Explained(
         "an agent has the name of a server", "Both are backends, which rules and commands call by name. Rename one."
+    ),
+    Code.BAD_CONDITION: Explained(
+        "a condition that cannot be decided",
+        "Conditions are CEL. They are checked when the file is loaded: every name must be a variable of the phases that the "
+        "rule is asked in, types must fit, and what comes out must be true or false. There are no arguments in the phase "
+        "`list`, so that a rule that reads them cannot hide a tool without anybody noticing. Conditions that could take long "
+        "(loops in loops in loops, searching the same text again and again) are refused.",
+    ),
+    Code.UNKNOWN_PATTERN: Explained("a pattern of this name does not exist", "The message says which one is close."),
+    Code.BAD_EXPRESSION: Explained(
+        "unusable regular expression",
+        "Expressions are RE2: without look-around and back references, and they may not fit the empty text.",
+    ),
+    Code.USELESS_KEY: Explained(
+        "a key that does nothing for this effect",
+        "`approvers` belong to `ask`, `limit` to `limit`, `redact` to `redact`, `rewrite` to `rewrite`; only what denies or "
+        "allows can be asked before something is listed. A key that does nothing hides mistakes, so it is refused.",
+    ),
+    Code.BAD_MAPPING: Explained(
+        "an expression that cannot be used",
+        "`when`, mapped arguments and mapped results of `tools` are CEL. They are compiled when the file is loaded: every "
+        "name must be known, types must fit, and a condition must give true or false.",
+    ),
+    Code.UNKNOWN_TOOL: Explained(
+        "a tool that its server does not offer",
+        "The server is known, as it was when it was last seen, and has no tool of this name.",
+    ),
+    Code.UNKNOWN_ARGUMENT: Explained(
+        "an argument or field that does not exist",
+        "The schema of the tool, as its server last offered it, has no argument of this name; or the logical tool's own "
+        "schema has none.",
+    ),
+    Code.ILL_TYPED: Explained(
+        "a value of the wrong type",
+        "What is mapped can never fit the schema of the argument or field that it is for.",
+    ),
+    Code.LACKING_ARGUMENT: Explained(
+        "an argument that is needed and not given",
+        "The tool requires an argument that nothing is mapped to (an error), or that comes from one which callers may leave "
+        "out (a warning: such calls are not taken by this provider). Map it, or give it a `const` or `default`.",
+    ),
+    Code.BAD_SCHEMA: Explained(
+        "unusable schema", "It must be a JSON Schema that is valid by itself; `inputSchema` must be of type `object`."
+    ),
+    Code.NOT_PROVED: Explained(
+        "what a server offers is not known yet",
+        "Arguments are proved against what servers offered when they were last seen. Nothing is remembered of this one, so "
+        "that each call is checked when it is made. `mcp-orchestrator doctor` starts all servers once. A note: it does not "
+        "count as a warning.",
+    ),
+    Code.TOOL_NAME_TAKEN: Explained(
+        "a name that something else has already",
+        "Logical tools are tools of the gateway and may not be called like another one of its own. Arguments and tools that "
+        "are renamed need names of their own as well.",
     ),
 }  # fmt: skip

@@ -19,6 +19,7 @@ from mcp_orchestrator.config.document import Listing, Node, Place, Scalar, Table
 from mcp_orchestrator.config.files import Source, data_directory, expand
 from mcp_orchestrator.config.identities import check_open, is_loopback, read_identity
 from mcp_orchestrator.config.masking import shown
+from mcp_orchestrator.config.policies import read_policies
 from mcp_orchestrator.config.references import References
 from mcp_orchestrator.config.sections import (
     DEFAULT_LIST_WAIT,
@@ -69,6 +70,7 @@ def compile_snapshot(source: Source, root: Table, checked: Checked, references: 
         agents=agents,
         delegation=compiler.delegation(),
         a2a=compiler.a2a(),
+        policies=read_policies(root, checked.get("policies", []), references.notes),
         identity=read_identity(root, checked.get("identity", {}), references.notes),
         budgets=read_budgets(root, checked.get("budgets", ()), references.notes, str(source.path)),
         prices=read_prices(root, checked.get("prices", {}), references.notes),

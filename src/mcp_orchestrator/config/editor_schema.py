@@ -43,6 +43,28 @@ _HELD: Final[dict[str, dict[str, Any]]] = {
     "options": {"type": ["object", "null"], "additionalProperties": _TEXT_LIKE},
     "entry": {"anyOf": [{"type": "string", "pattern": "#"}, {"type": "object", "required": ["distribution"]}]},
     "distribution": {"type": "object", "minProperties": 1},
+    "rewrites": {
+        "type": ["object", "null"],
+        "additionalProperties": {
+            "anyOf": [_SAYS, {"type": "object", "required": ["const"], "maxProperties": 1}],
+        },
+    },
+    "json": {},
+    "sources": {
+        "type": ["object", "null"],
+        "additionalProperties": {
+            "anyOf": [
+                _SAYS,
+                {
+                    "type": "object",
+                    "properties": {"from": _SAYS, "const": {}, "default": {}},
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                },
+            ],
+        },
+    },
+    "structured": {"anyOf": [_SAYS, {"type": "object", "additionalProperties": _SAYS, "minProperties": 1}]},
     "unpriced": {
         "anyOf": [
             {"const": "deny"},

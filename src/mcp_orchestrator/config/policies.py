@@ -46,7 +46,7 @@ def read_policies(root: Table, checked: list[Mapping[str, Any]], notes: Notes) -
             continue
         if rule.id in seen:
             message = f"there are two rules with the id {shown(rule.id)}: the other is in line {seen[rule.id].line}"
-            notes.error(Code.DUPLICATE_RULE, message, reader.place("id"), "give each rule a name of its own")
+            notes.error(Code.DUPLICATE_ID, message, reader.place("id"), "give each rule a name of its own")
         seen.setdefault(rule.id, node.start)
         rules.append(rule)
     return tuple(rules)
@@ -73,11 +73,11 @@ class _Rule:
             if "effect" not in self._node.entries:
                 message = f"rule {self._name} says nothing of what it wants"
                 fix = f"give its effect: {', '.join(Effect)}"
-                self._notes.error(Code.RULE_WITHOUT_EFFECT, message, self._node.start, fix)
+                self._notes.error(Code.LACKING_KEY, message, self._node.start, fix)
             return None
         effect = Effect(values["effect"])
         phases = self._phases(effect)
-        self._report_useless_keys(effect, phases)
+        self._report_useless_keys(effect)
         when = values.get("when", "")
         if "when" in values:
             for phase in phases:
@@ -110,7 +110,7 @@ class _Rule:
                 self._notes.error(Code.USELESS_KEY, message, self.place("phases"), f"phases: [{able}]")
         return tuple(dict.fromkeys(given)) or (default,)
 
-    def _report_useless_keys(self, effect: Effect, phases: tuple[Phase, ...]) -> None:
+    def _report_useless_keys(self, effect: Effect) -> None:
         for key, owner in _OF.items():
             if key in self._node.entries and owner is not effect:
                 message = f"{key} of rule {self._name} means nothing for the effect {effect.value}"
@@ -120,11 +120,6 @@ class _Rule:
             if owner is effect and key not in self._node.entries:
                 message = f"rule {self._name} has no {key}: it would do nothing"
                 self._notes.error(Code.LACKING_KEY, message, self._node.start, f"give {key}")
-        match = self._values.get("match", {})
-        if Phase.LIST in phases and match.get("client"):
-            message = f"rule {self._name} asks for the client, which lists do not go by"
-            fix = "leave out match.client, or the phase list: what a client calls itself hides nothing"
-            self._notes.error(Code.USELESS_KEY, message, self.place("match"), fix)
 
     def _rate(self, values: Mapping[str, Any] | None) -> Rate | None:
         if values is None or "count" not in values:
@@ -190,8 +185,9 @@ def within(source: str, node: Scalar, wrong: Wrong) -> Place:
     if head in ("|", ">"):
         at = start.line + wrong.line - 1
         written = lines[at] if at < len(lines) else ""
-        same = written.strip() == _line_of(node.text, wrong.line).strip()
-        return Place(at + 1, len(written) - len(written.lstrip()) + wrong.column) if same and head == "|" else start
+        meant = _line_of(node.text, wrong.line)
+        same = head == "|" and written.strip() == meant.strip()
+        return Place(at + 1, len(written) - len(meant) + wrong.column) if same else start
     if wrong.line > 1 or "\n" in node.text:
         return start
     quoted = head in ("'", '"')

@@ -17,7 +17,9 @@ APPROVER: Final = Text(
     r"operator|group:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|[a-z]+:\S(.*\S)?",
     'operator (the command line), "group:NAME", or the id of a caller ("local:ada", "token:ci")',
 )
-_FIELD: Final = Text(r"[^.\s]+(\.[^.\s]+)*", "a path of keys with points between them, such as user.password or **.token")
+_FIELD: Final = Text(
+    r"[^.\s]+(\.[^.\s]+)*", "a path of keys with points between them, such as user.password or **.token"
+)
 
 RATE: Final = Record(
     (

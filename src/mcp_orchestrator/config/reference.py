@@ -50,6 +50,10 @@ _HELD: Final = {
     "options": "Names with values: text, numbers, `true` or `false`.",
     "entry": "The entry itself, or text: `FILE#ID`.",
     "distribution": "Keys: `npx`, `uvx`, `binary`.",
+    "rewrites": "Names of arguments with a CEL expression or `{const: VALUE}`.",
+    "json": "Any value.",
+    "sources": "Names of arguments with a CEL expression, `{const: VALUE}`, or `{from: EXPRESSION, default: VALUE}`.",
+    "structured": "Names of fields with CEL expressions, or one CEL expression.",
     "unpriced": "`deny`, `{flat: DOLLARS}` or `{unmeasured: CALLS}`.",
 }
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from mcp_orchestrator.config.agent_sections import A2A, AGENT, AGENT_NAME, AGENT_NAME_FORM, DELEGATION
 from mcp_orchestrator.config.budget_sections import BUDGET, PRICES
 from mcp_orchestrator.config.forms import ALLOWED_HOST, HOST, VARIABLE
 from mcp_orchestrator.config.identity_sections import IDENTITY
+from mcp_orchestrator.config.policy_sections import POLICIES
 from mcp_orchestrator.config.shape import (
     Choice,
     Duration,
@@ -24,15 +24,13 @@ from mcp_orchestrator.config.shape import (
     Unread,
     Whole,
 )
+from mcp_orchestrator.config.state_sections import OBSERVE, STORAGE
 from mcp_orchestrator.model.snapshot import (
     BackendSpec,
-    Durability,
     EraPolicy,
     HttpSpec,
     NameStyle,
-    ObserveSpec,
     StartPolicy,
-    StorageSpec,
     TransportKind,
 )
 
@@ -51,8 +49,6 @@ _GLOB = Text(r"\S.*", "a pattern over SERVER.NAME, such as files.read_*")
 
 _backend = BackendSpec("", TransportKind.STDIO)
 _http = HttpSpec()
-_observe = ObserveSpec()
-_storage = StorageSpec(Path())
 
 BACKEND = Record(
     (
@@ -152,26 +148,6 @@ HTTP = Record(
     )
 )
 
-OBSERVE = Record(
-    (
-        Field(
-            "logLevel",
-            Choice(("debug", "info", "warning", "error")),
-            "The least level that is logged.",
-            _observe.log_level,
-        ),
-        Field("logFormat", Choice(("text", "json")), "How log lines are written (to stderr).", _observe.log_format),
-        Field("journal", Flag(), "Keep a record of every call.", _observe.journal),
-        Field("trace", Flag(), "Pass trace context on and create it where a client sends none.", _observe.trace),
-        Field(
-            "validate",
-            Flag(),
-            "Check arguments against a tool's schema before the server is called.",
-            _observe.validate,
-        ),
-    )
-)
-
 
 def _later(name: str, kind: Literal["table", "list", "flag"], text: str, *, restricts: bool = False) -> Field:
     return Field(name, Later(kind, restricts), f"{text} Not carried out by this version yet: leave it out or empty.")
@@ -209,7 +185,20 @@ ROOT = Record(
         _later("tools", "table", "Logical tools with several providers."),
         _later("overrides", "table", "Renames, hides and fixes tools of a server.", restricts=True),
         _later("routes", "list", "Which agent takes a delegation."),
-        _later("policies", "list", "Who may call what.", restricts=True),
+        Field(
+            "policies",
+            POLICIES,
+            "Who may call what, with which arguments, after whose word. Nothing is forbidden that no rule forbids.",
+            None,
+            [
+                {
+                    "id": "no-main",
+                    "match": {"tool": ["github.push*"]},
+                    "when": 'args.branch in ["main"]',
+                    "effect": "deny",
+                }
+            ],
+        ),
         Field(
             "budgets",
             ListOf(BUDGET),
@@ -264,38 +253,7 @@ ROOT = Record(
             ),
             "Where clients connect. Standard input and output are served with `serve --stdio`.",
         ),
-        Field(
-            "storage",
-            Record(
-                (
-                    Field(
-                        "url",
-                        Text(),
-                        "Where state is kept: `sqlite:///PATH`; `~` is the home directory, a relative path counts from "
-                        "this file. The default is `mcp-orchestrator/state.db` in `$XDG_DATA_HOME` (`~/.local/share`).",
-                        None,
-                        "sqlite:///~/.local/share/mcp-orchestrator/state.db",
-                    ),
-                    Field(
-                        "durability",
-                        Choice(tuple(Durability)),
-                        "What an answered call's record survives: `normal` the end of the process, `full` also power "
-                        "loss, at the price of a disk flush.",
-                        str(Durability.NORMAL),
-                    ),
-                    Field(
-                        "retain",
-                        Duration(0, 100 * 366 * 86400.0, "forever"),
-                        "For how long the journal is kept. What is older is removed when the gateway starts to serve "
-                        "and once a day after that; what is left can still be verified. `forever` (or 0) keeps "
-                        "everything.",
-                        _storage.retain,
-                        "30d",
-                    ),
-                )
-            ),
-            "Where state is kept.",
-        ),
+        Field("storage", STORAGE, "Where state is kept."),
         Field("observe", OBSERVE, "Logs, journal and traces."),
         Field(
             "limits",

@@ -100,10 +100,12 @@ class Held:
 
     `command` is text or a list of words, `words` a list, `pairs` names with values, `address` a URL, `options` names
     with plain values, `entry` an entry of the ACP registry or where it is, `distribution` the part of such an entry,
-    `unpriced` what becomes of a call whose price is not known.
+    `unpriced` what becomes of a call whose price is not known, `rewrites` arguments with what they become, `json` any
+    value, `sources` arguments with where they come from, `structured` a result by expressions.
     """
 
-    kind: Literal["command", "words", "pairs", "address", "options", "entry", "distribution", "unpriced"]
+    kind: Literal["command", "words", "pairs", "address", "options", "entry", "distribution", "unpriced", "rewrites", "json",
+                  "sources", "structured"]
 
 
 @dataclass(frozen=True, slots=True)

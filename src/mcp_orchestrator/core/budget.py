@@ -27,6 +27,9 @@ MICRO: Final = 1_000_000
 TOKENS_AHEAD: Final = 10_000
 """Tokens that are held for a delegation where the budget says nothing else."""
 
+CALL_AHEAD: Final = 10_000
+"""Thousandths of a second that are held for a call where the budget says nothing else: few take their whole time limit."""
+
 MOST_KEPT: Final = 4096
 NOBODY: Final = "(none)"
 """Stands for the team of somebody without one, and so on: they share what such a budget allows."""
@@ -144,7 +147,8 @@ def _amounts(spec: BudgetSpec, subject: Subject, cost: Cost) -> Iterator[tuple[U
         if unit is Unit.CALLS:
             yield unit, limit, 1
         elif unit is Unit.SECONDS:
-            yield unit, limit, spec.estimates.get(unit, cost.milliseconds)
+            most = cost.milliseconds if DELEGATION in subject.kinds else min(cost.milliseconds, CALL_AHEAD)
+            yield unit, limit, spec.estimates.get(unit, most)
         elif unit is Unit.TOKENS and (cost.tokens is not None or DELEGATION in subject.kinds):
             yield unit, limit, cost.tokens if cost.tokens is not None else spec.estimates.get(unit, TOKENS_AHEAD)
         elif unit is Unit.USD and cost.usd is not None:

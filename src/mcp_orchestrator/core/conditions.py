@@ -57,8 +57,13 @@ _RESULT: Final[Mapping[str, str]] = {
     "result.is_error": "BOOL",
     "result.bytes": "INT",
 }
-BUDGET: Final[Mapping[str, str]] = {"budget.left_usd": "DOUBLE", "budget.spent_usd": "DOUBLE"}
-"""Variables of what is left, of calls: declared where the configuration has budgets."""
+BUDGET: Final[Mapping[str, str]] = {
+    "budget.left_usd": "DOUBLE",
+    "budget.limit_usd": "DOUBLE",
+    "budget.spent_usd": "DOUBLE",
+    "budget.reserved_usd": "DOUBLE",
+}
+"""How the tightest money budget of a call stands (`core.budget.variables`); without one, infinite is left."""
 
 LARGE: Final = frozenset({"args", "result.text", "result.structured", "result.json"})
 """Variables whose size others decide."""

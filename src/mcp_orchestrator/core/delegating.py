@@ -18,8 +18,12 @@ from mcp_orchestrator.model.agent import (
     EndStatus,
     TroubleKind,
 )
+from mcp_orchestrator.model.agent_routes import AgentRoute
 from mcp_orchestrator.model.delegation import Changes, Delegated, DelegationState
 from mcp_orchestrator.model.plan import Reason
+
+MOST_SHOWN: Final = 20
+"""Labels of an order that a refusal repeats, and characters of each."""
 
 _FENCE: Final = "```"
 MICRO: Final = 1_000_000
@@ -28,11 +32,12 @@ MICRO: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The agent that takes a delegation, or (None) why none does; with the reasons."""
+    """The agent that takes a delegation, or (None) why none does; with the reasons. `route` is the one it came by."""
 
     agent: AgentSpec | None
     reasons: tuple[Reason, ...]
     refusal: str = ""
+    route: AgentRoute | None = None
 
 
 def choose(agents: Sequence[AgentSpec], named: str | None, labels: Sequence[str], mode: AgentMode) -> Choice:
@@ -49,10 +54,15 @@ def choose(agents: Sequence[AgentSpec], named: str | None, labels: Sequence[str]
     able = [spec for spec in enabled if mode is AgentMode.READ or spec.most_mode is AgentMode.WRITE]
     for spec in able:
         if set(labels) <= set(spec.labels):
-            why = f"the first agent with {', '.join(labels)}" if labels else "the first agent of the configuration"
+            why = f"the first agent with {_few(labels)}" if labels else "the first agent of the configuration"
             return Choice(spec, (Reason("route", f"{spec.name}: {why}", where=spec.where),))
     have = "; ".join(f"{spec.name} has {', '.join(spec.labels) or 'none'}" for spec in able)
-    return _none(f"no agent has all of the labels {', '.join(labels)} and may {mode.value} ({have or 'no agent may'})")
+    return _none(f"no agent has all of the labels {_few(labels)} and may {mode.value} ({have or 'no agent may'})")
+
+
+def _few(words: Sequence[str]) -> str:
+    shown = ", ".join(word[:MOST_SHOWN] for word in words[:MOST_SHOWN])
+    return shown if len(words) <= MOST_SHOWN else f"{shown} and {len(words) - MOST_SHOWN} more"
 
 
 def _none(text: str) -> Choice:

@@ -43,8 +43,11 @@ class Own:
 
 
 def definitions(agents: Sequence[AgentSpec], wait: float) -> tuple[dict[str, Any], ...]:
-    """The tools as they are when these agents may be delegated to; `wait` is the default of `delegate`, in seconds."""
-    tools = (_delegate(agents, wait), *_RUN_TOOLS)
+    """The tools as they are when these agents may be delegated to; `wait` is the default of `delegate`, in seconds.
+
+    Without any agent there are still the tools for runs that were delegated before.
+    """
+    tools = (_delegate(agents, wait), *_RUN_TOOLS) if agents else _RUN_TOOLS
     return tuple(tool.definition() for tool in tools)
 
 

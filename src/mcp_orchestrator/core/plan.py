@@ -7,11 +7,12 @@ real call and `plan --call`; what is listed comes from the same catalog, so list
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from mcp_orchestrator.core.catalog import Catalog, shows
 from mcp_orchestrator.core.logical import PreparedLogical
+from mcp_orchestrator.core.policing import NO_WORLD, Admission, World, refusal_of, ruled, with_policy
 from mcp_orchestrator.core.prepared import PreparedTool
 from mcp_orchestrator.core.routing import Route
 from mcp_orchestrator.core.scopes import MISSING_SCOPE, missing
@@ -22,6 +23,10 @@ from mcp_orchestrator.model.errors import INVALID_PARAMS, INVALID_REQUEST, METHO
 from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.model.plan import Plan, Reason, Target
 from mcp_orchestrator.model.routing import Outlook
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.core.budget import Budgets
+    from mcp_orchestrator.core.policy import Policy
 
 DEFAULT_TIMEOUT: Final = 300.0
 """Seconds a call may take where the configuration says nothing."""
@@ -40,6 +45,8 @@ class Rules:
     timeouts: Mapping[str, float] = field(default_factory=dict)
     where: Mapping[str, str] = field(default_factory=dict)
     validate: bool = True
+    policy: Policy | None = None
+    budgets: Budgets | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,12 @@ def plan(
     *,
     outlook: Outlook = NOTHING_KNOWN,
     only: str = "",
+    world: World = NO_WORLD,
 ) -> Plan:
     """Decide about one call. Never raises and never waits.
 
-    `outlook` is how providers of logical tools stand; with `only` (`SERVER.TOOL`) no other provider is taken.
+    `outlook` is how providers of logical tools stand; with `only` (`SERVER.TOOL`) no other provider is taken. `world` is
+    what rules look at besides.
     """
     identity = Reason("identity", f"{call.principal.id} ({call.principal.kind})")
     found = _find(call, catalog, owner)
@@ -86,7 +95,11 @@ def plan(
         return Plan(None, refusal, tuple(reasons))
     prepared = found.prepared
     if prepared is not None and prepared.logical is not None:
-        return _routed(call, prepared.logical, catalog, rules, reasons=reasons, outlook=outlook, only=only)
+        known = (outlook, world)
+        return _routed(call, prepared.logical, catalog, rules, reasons=reasons, known=known, only=only)
+    if rules.policy is not None:
+        planned = Plan(_target(call, found, rules, arguments), None, tuple(reasons))
+        return _finished(call, with_policy(call, planned, rules.policy, world, prepared))
     reasons.append(_ALLOWED)
     reasons.append(_NO_BUDGET)
     if call.context is not None:
@@ -116,32 +129,51 @@ def _routed(
     rules: Rules,
     *,
     reasons: list[Reason],
-    outlook: Outlook,
+    known: tuple[Outlook, World],
     only: str,
 ) -> Plan:
     """The plan of a call of a logical tool, whose arguments were found to fit its own schema."""
     limit = lambda backend: rules.timeouts.get(backend, DEFAULT_TIMEOUT)  # noqa: E731 - one line
-    route = Route(logical, call, catalog.provider, limit, outlook, only=only)
+    outlook, world = known
+    policy = rules.policy
+    admit = Admission(call, policy, world, logical.spec) if policy is not None else None
+    route = Route(logical, call, catalog.provider, limit, outlook, only=only, admit=admit)
     target = route.next()
     steps = [*reasons[:2], *route.reasons, *reasons[2:]]
     if target is None:
+        denied = admit.denied if admit is not None else None
+        if denied is not None:
+            return Plan(None, refusal_of(call, denied), (*steps, *denied.reasons), others=route)
         return Plan(None, route.refusal(), tuple(steps), others=route)
+    if admit is not None:
+        planned = Plan(target, None, tuple(steps), others=route)
+        provider = catalog.provider(target.care.provider) if target.care is not None else None
+        return _finished(call, ruled(call, planned, admit.ruling, provider))
     steps += [_ALLOWED, _NO_BUDGET]
     if call.context is not None:
         steps.append(Reason("context", f"belongs to context {call.context}"))
     return Plan(target, None, tuple(steps), others=route)
 
 
-def task_plan(call: Call, backend: str, task: str, rules: Rules) -> Plan:
+def _finished(call: Call, planned: Plan) -> Plan:
+    """The plan with the steps that follow those of the policy."""
+    if planned.target is None:
+        return planned
+    context = () if call.context is None else (Reason("context", f"belongs to context {call.context}"),)
+    return replace(planned, reasons=(*planned.reasons, _NO_BUDGET, *context))
+
+
+def task_plan(call: Call, backend: str, task: str, rules: Rules, world: World = NO_WORLD) -> Plan:
     """The plan of a request about a backend's task, which goes where the task was begun."""
     limit = rules.timeouts.get(backend, DEFAULT_TIMEOUT)
     reasons = (
         Reason("identity", f"{call.principal.id} ({call.principal.kind})"),
         Reason("route", f"the task was begun by {backend}, for this principal"),
-        _ALLOWED,
-        _NO_BUDGET,
     )
-    return Plan(Target(backend, task, None, limit), None, reasons)
+    planned = Plan(Target(backend, task, None, limit), None, reasons)
+    if rules.policy is not None:
+        return _finished(call, with_policy(call, planned, rules.policy, world, None))
+    return replace(planned, reasons=(*reasons, _ALLOWED, _NO_BUDGET))
 
 
 def _lacking(call: Call, found: _Found) -> Failed | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mcp_orchestrator.core.conditions import Circumstances, Conditions, Fault, variables
+from mcp_orchestrator.core.conditions import BUDGET, Circumstances, Conditions, Fault, variables
 from mcp_orchestrator.core.effects import Redactor
 from mcp_orchestrator.core.policy_results import judge_of
 from mcp_orchestrator.core.policy_rules import Compiled, Subject, compiled
@@ -68,6 +68,7 @@ class Policy:
         self._rules = tuple(compiled(rule, self._conditions) for rule in rules)
         self._chosen: dict[tuple[Any, ...], _Chosen] = {}
         self.looks_at_questions = any(rule.may_concern("sampling", "elicitation") for rule in self._rules)
+        self.reads_budget = any(any(name in BUDGET for name in rule.reads) for rule in self._rules)
         self.hides_by_time = any(Phase.LIST in rule.conditions and rule.reads_time for rule in self._rules)
 
     # -- the call -------------------------------------------------------------------------------------------------

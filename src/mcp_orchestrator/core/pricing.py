@@ -12,8 +12,8 @@ from mcp_orchestrator.model.budget import ModelPrice, Prices
 
 MILLION: Final = 1_000_000
 
-ModelPrices = Callable[[str], ModelPrice | None]
-"""Looks a model's prices up by its name; None: nobody knows them."""
+Table = Callable[[AgentUsage, str], int | None]
+"""A table of models' prices: micro-dollars of what was used, by the name of the model; None: it does not know."""
 
 
 def price_of(prices: Prices, names: Sequence[str]) -> int | None:
@@ -24,12 +24,9 @@ def price_of(prices: Prices, names: Sequence[str]) -> int | None:
     return None
 
 
-def model_price(prices: Prices, model: str, others: ModelPrices) -> ModelPrice | None:
-    """The prices of a model: as the configuration says (names may be patterns), else as `others` knows them."""
-    for pattern, price in prices.models.items():
-        if fnmatch.fnmatchcase(model, pattern):
-            return price
-    return others(model)
+def model_price(prices: Prices, model: str) -> ModelPrice | None:
+    """The prices of a model as the configuration says, whose names may be patterns; the first that fits counts."""
+    return next((price for pattern, price in prices.models.items() if fnmatch.fnmatchcase(model, pattern)), None)
 
 
 def cost_of_tokens(usage: AgentUsage, price: ModelPrice) -> int | None:
@@ -53,11 +50,14 @@ def cost_of_tokens(usage: AgentUsage, price: ModelPrice) -> int | None:
     return -(-total // MILLION)
 
 
-def priced(usage: AgentUsage, prices: Prices, others: ModelPrices, model: str | None = None) -> AgentUsage:
-    """The usage with its cost computed, where the agent told tokens but no money; else as it is."""
+def priced(usage: AgentUsage, prices: Prices, table: Table, model: str | None = None) -> AgentUsage:
+    """The usage with its cost computed, where the agent told tokens but no money; else as it is.
+
+    `model` is the one that the agent was started with, for agents that do not say which one they used.
+    """
     named = usage.model or model
-    if usage.cost is not None or named is None:
+    if usage.cost is not None or named is None or (usage.input_tokens is None and usage.output_tokens is None):
         return usage
-    price = model_price(prices, named, others)
-    cost = cost_of_tokens(usage, price) if price is not None else None
+    price = model_price(prices, named)
+    cost = cost_of_tokens(usage, price) if price is not None else table(usage, named)
     return usage if cost is None else replace(usage, cost=cost, cost_source=CostSource.COMPUTED)

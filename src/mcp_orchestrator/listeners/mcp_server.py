@@ -159,7 +159,7 @@ async def list_answer(
     cursor = params.get("cursor")
     if cursor is not None and type(cursor) is not str:
         return invalid(f"{kind.list_method}: cursor must be a string")
-    return await gateway.listing(replace(view, apps=shows_apps(face.capabilities)), kind, cursor)
+    return await gateway.listing(replace(view, apps=shows_apps(face.capabilities), client=face), kind, cursor)
 
 
 async def discover_answer(gateway: GatewayDoor, view: View) -> bytes:

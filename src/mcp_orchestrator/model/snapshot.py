@@ -13,6 +13,7 @@ from mcp_orchestrator.model.budget import BudgetSpec, Prices
 if TYPE_CHECKING:
     from mcp_orchestrator.model.agent import AgentSpec
     from mcp_orchestrator.model.routing import LogicalTool, Override
+    from mcp_orchestrator.model.rules import PolicyRule
 
 
 class Secret:
@@ -191,15 +192,23 @@ class StorageSpec:
     retain: float = 90 * 86400.0
 
 
+class Captured(enum.StrEnum):
+    """What the journal keeps of a call's arguments besides their hash: nothing, or what is left without secrets."""
+
+    NONE = "none"
+    REDACTED = "redacted"
+
+
 @dataclass(frozen=True, slots=True)
 class ObserveSpec:
-    """Switches of observation: `log_level`, `log_format` (text or json), `journal` and `trace` on or off."""
+    """Switches of observation: `log_level`, `log_format` (text or json), `journal`, `trace`, `capture`, `validate`."""
 
     log_level: str = "info"
     log_format: str = "text"
     journal: bool = True
     trace: bool = True
     validate: bool = True
+    capture: Captured = Captured.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +231,7 @@ class Snapshot:
     delegation: DelegationSpec = field(default_factory=DelegationSpec)
     a2a: A2aSpec | None = None
     identity: IdentitySpec = field(default_factory=IdentitySpec)
+    policies: tuple[PolicyRule, ...] = ()
     budgets: tuple[BudgetSpec, ...] = ()
     prices: Prices = field(default_factory=Prices)
     overrides: Mapping[str, Override] = field(default_factory=dict)

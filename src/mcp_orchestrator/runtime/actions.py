@@ -12,6 +12,7 @@ from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
 from mcp_orchestrator.model.catalog import Offer, OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, Outcome, ToolRefusal
+from mcp_orchestrator.runtime.budgets import explained
 from mcp_orchestrator.runtime.callers import Callers
 from mcp_orchestrator.runtime.gateway import Gateway
 from mcp_orchestrator.runtime.lives import plain_client
@@ -88,7 +89,7 @@ class Actions:
         call = self._call(args)
         if args.get("as") is not None and self._callers is not None:
             call.principal = self._callers.named(_word(args, "as"))
-        decided = self._gateway.plan(call)
+        decided = await explained(self._gateway, call)
         target = decided.target
         return {
             "target": {"backend": target.backend, "name": target.name, "timeout": target.timeout} if target else None,

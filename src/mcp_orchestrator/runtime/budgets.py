@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.budget_api import Lacking
 from mcp_orchestrator.core.budget import Ask, amount, over, raise_of, soft_reached, until, whose
+from mcp_orchestrator.core.budgeting import Standing
 from mcp_orchestrator.core.gcra import Meter, Throttled
 from mcp_orchestrator.model.budget import Balance, OnExceeded
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Failed, FailureKind
-from mcp_orchestrator.model.rules import Hold, Limit
+from mcp_orchestrator.model.rules import Approval, Hold, Limit
 
 if TYPE_CHECKING:
     from mcp_orchestrator.budget_api import Ledger
     from mcp_orchestrator.core.budget import Budgets
+    from mcp_orchestrator.model.call import Call
+    from mcp_orchestrator.model.plan import Plan
+    from mcp_orchestrator.runtime.engine import Engine
+    from mcp_orchestrator.runtime.gateway import Gateway
+    from mcp_orchestrator.runtime.run import Run
+    from mcp_orchestrator.runtime.surroundings import Surroundings
 
 TEND: Final = 20.0
 """Seconds between two renewals of what is held."""
@@ -55,6 +63,8 @@ class Purse:
         self._standing: OrderedDict[Place, Balance] = OrderedDict()
         self._warned: OrderedDict[Place, None] = OrderedDict()
         self._tending: asyncio.Task[None] | None = None
+        self._attempts = itertools.count(1)
+        self.approve: Callable[[Run, Approval], Awaitable[str]] = _nobody
 
     @property
     def budgets(self) -> Budgets | None:
@@ -65,6 +75,10 @@ class Purse:
     def standing(self) -> Mapping[Place, Balance]:
         """How accounts stand, as this gateway saw them last."""
         return self._standing
+
+    def name(self, run: str) -> str:
+        """A name for what one attempt of a run holds: a run may have several."""
+        return f"{run}/{next(self._attempts)}"
 
     # -- before ---------------------------------------------------------------------------------------------------
 
@@ -224,6 +238,31 @@ class Purse:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._tending
             self._tending = None
+
+
+def purse_of(engine: Engine, ledger: Ledger, budgets: Callable[[], Budgets | None]) -> Purse:
+    """The purse of an engine: what is spent, by the budgets of whichever configuration is in force."""
+    return Purse(ledger, budgets, record=engine.record, log=engine.log, now=engine.now, clock=engine.clock)
+
+
+def seen(engine: Surroundings, *, binding: bool = False) -> Standing:
+    """What planning knows of the ledger."""
+    purse = engine.purse
+    return Standing(engine.now(), purse.standing if purse is not None else {}, binding=binding)
+
+
+async def explained(gateway: Gateway, call: Call) -> Plan:
+    """The plan of a call that is not made: how its budgets stand is looked up first, and binds."""
+    decided, purse = gateway.plan(call), gateway.engine.purse
+    if purse is None or decided.terms is None or not decided.terms.holds:
+        return decided
+    await purse.look(decided.terms.holds)
+    return gateway.plan(call, binding=True)
+
+
+async def _nobody(_run: Run, _approval: Approval) -> str:
+    """Who has agreed: nobody, while there is nobody to ask."""
+    return ""
 
 
 def _limit_now(spec: Any, row: Balance) -> int:

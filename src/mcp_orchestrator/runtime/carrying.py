@@ -55,6 +55,10 @@ class Carrier:
         self._places = Places(self._most)
         self._writers: set[tuple[str, str]] = set()
 
+    def reconsider(self) -> None:
+        """The agents, or how many runs they may have, have changed."""
+        self._places.reconsider()
+
     def _most(self, agent: str | None) -> int:
         """How many runs may work at once: of one agent, or of all. One that is no longer there only has its runs ended."""
         if agent is None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST_LIVE: Final = 1000
 """Delegations that may wait or work at once, whatever the limits of agents say."""
 
+LONGEST_ID: Final = 64
 KEPT_LIVE: Final = 200
 """Ended delegations whose words stay at hand; older ones are read from the store."""
 
@@ -58,11 +59,17 @@ class Delegations:
         """Run with these agents from now on; delegations that are going on keep those they have."""
         self.agents = dict(agents)
         self.rules = rules
+        self._carrier.reconsider()
 
     @property
     def specs(self) -> list[AgentSpec]:
         """The agents that may be delegated to."""
         return [backend.spec for backend in self.agents.values() if not backend.spec.disabled]
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether there are runs to ask about, in this gateway."""
+        return bool(self._live or self._ended)
 
     @property
     def all_live(self) -> list[Delegation]:
@@ -247,7 +254,7 @@ class Delegations:
         found = self.live(run, who)
         kept = found.kept if found is not None else await self.store.find(run)
         if kept is None or not self._may(kept, who):
-            raise LookupError(f"there is no run '{run}' of yours; run_list tells which there are")
+            raise LookupError(f"there is no run '{run[:LONGEST_ID]}' of yours; run_list tells which there are")
         return kept
 
     async def recent(self, who: Principal | None, limit: int) -> list[Delegated]:

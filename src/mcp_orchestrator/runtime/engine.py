@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -25,6 +25,9 @@ from mcp_orchestrator.runtime.parking import Lot
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.runtime.tasks import SLOW_AFTER, Tasks
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.budgets import Purse
 
 _sorted: Final = msgspec.json.Encoder(order="sorted")
 
@@ -68,7 +71,9 @@ class Engine:
         self.tasks = Tasks(self, slow_after)
         self.addressees = Addressees()
         self.health = Health(clock, lambda: int.from_bytes(randomness(6), "big") / (1 << 48))
+        self.capture: Callable[[Any, Callable[[str], str]], Any] | None = None
         self.supervisor_of: Callable[[str], Supervisor | None] = lambda _backend: None
+        self.purse: Purse | None = None
         self._sealer = sealer
         self.stamps = sealer
         self.for_the_way: Callable[[Call, Target, Outcome], Outcome] = _as_it_is

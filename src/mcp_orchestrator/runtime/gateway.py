@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from mcp_orchestrator.core import faces, listing
+from mcp_orchestrator.core.budgeting import budgeted
 from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.core.plan import NOTHING_KNOWN, plan
@@ -38,6 +39,7 @@ from mcp_orchestrator.plugin_api import (
     View,
 )
 from mcp_orchestrator.runtime.announcements import Announcements
+from mcp_orchestrator.runtime.budgets import seen
 from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.generation import Generation
 from mcp_orchestrator.runtime.links import Links
@@ -127,12 +129,17 @@ class Gateway:
         schema = prepared.offer.definition.get("inputSchema")
         return schema if isinstance(schema, Mapping) else None
 
-    def plan(self, call: Call, only: str = "") -> Plan:
-        """Decide about a call from what is known now; `only` is the one provider of a logical tool that may be taken."""
+    def plan(self, call: Call, only: str = "", *, binding: bool = False) -> Plan:
+        """Decide about a call from what is known now; `only` is the one provider of a logical tool that may be taken.
+
+        With `binding`, what budgets have not enough left for, as far as is known, is refused by the plan already.
+        """
         generation = self.generation
         catalog = generation.catalog(call.client.era, call.profile)
         outlook = self._outlook(catalog, call) if generation.shaping.logical else NOTHING_KNOWN
         decided = plan(call, catalog, generation.rules, self.links.owner, outlook=outlook, only=only)
+        if generation.rules.budgets is not None:
+            decided = budgeted(decided, call, generation.rules.budgets, seen(self.engine, binding=binding))
         refusal = decided.refusal
         if isinstance(refusal, Failed) and refusal.kind is FailureKind.UNKNOWN_NAME:
             text, data = generation.why_unknown(call.name)

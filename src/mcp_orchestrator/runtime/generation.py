@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mcp_orchestrator.core import naming, uris
+from mcp_orchestrator.core.budget import Budgets
 from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.logical import Shaping
 from mcp_orchestrator.core.plan import Rules
@@ -32,6 +33,7 @@ class Generation:
             timeouts={name: spec.timeout for name, spec in snapshot.backends.items()} | {naming.OWN: UNHURRIED},
             where={name: spec.where for name, spec in snapshot.backends.items()},
             validate=snapshot.observe.validate,
+            budgets=_budgets(snapshot),
         )
         self.shaping = Shaping(snapshot.overrides, snapshot.tools)
         self.stale = True
@@ -118,3 +120,8 @@ class Generation:
         for supervisor in self.supervisors.values():
             if supervisor.record.offers and supervisor.needs_look_in(era):
                 supervisor.look_in(era)
+
+
+def _budgets(snapshot: Snapshot) -> Budgets | None:
+    """The budgets of a snapshot, ready to be asked; None when it has none."""
+    return Budgets(snapshot.budgets, snapshot.prices) if snapshot.budgets else None

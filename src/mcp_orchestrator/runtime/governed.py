@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mcp_orchestrator.model.outcome import Outcome
 from mcp_orchestrator.model.plan import Target
+from mcp_orchestrator.runtime.paying import paid, too_early
 from mcp_orchestrator.runtime.trying import tried
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 async def governed(run: Run, engine: Surroundings, supervisor: Supervisor, target: Target) -> Outcome:
     """Carry out a call whose plan has terms, or whose target needs care."""
+    terms, purse = run.plan.terms, engine.purse
+    if terms is not None and terms.limits and purse is not None:
+        early = purse.throttled(terms.limits)
+        if early is not None:
+            return too_early(early)
     if target.care is None:
-        return await run.attempt(supervisor, target)
+        return await paid(run, engine, supervisor, target)
     return await tried(run, engine, supervisor, target)

@@ -46,6 +46,10 @@ class Places:
                 self._working[name] -= 1
             self._wake()
 
+    def reconsider(self) -> None:
+        """How many may work has changed: have those that wait look again."""
+        self._wake()
+
     async def _turn_of(self, delegation: Delegation) -> None:
         while not delegation.stop.is_set() and self._next_at(delegation.kept.depth) is not delegation:
             freed = asyncio.ensure_future(self._freed.wait())

@@ -57,8 +57,8 @@ class Run:
     """One run. It is the `Talk` of its backend session and the `RunHandle` of its listener."""
 
     __slots__ = (
-        "_asked", "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_sent", "_shown", "_started", "_task", "_timed_out", "_timer", "_told", "_waiters", "_waiting", "_with",
-        "call", "face", "id", "plan", "port", "taken", "trace", "when_over",
+        "_asked", "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_shown", "_started", "_task", "_timed_out", "_timer", "_told", "_waiters", "_waiting", "_with",
+        "call", "face", "id", "plan", "port", "sent", "taken", "trace", "when_over",
     )  # fmt: skip
 
     def __init__(self, run_id: str, call: Call, plan: Plan, port: Port, engine: Surroundings) -> None:
@@ -74,7 +74,7 @@ class Run:
         self._cancelled = ""
         self._timed_out = False
         self._heard = 0.0
-        self._sent = False
+        self.sent = False
         self._told = 0.0
         self._waiting = 0
         self._with: Supervisor | None = None
@@ -289,7 +289,7 @@ class Run:
         except OSError as error:
             self._engine.trouble = True
             self._engine.log.error("a call could not be recorded", run=self.id, error=str(error))  # noqa: TRY400 - no bug
-            if self._sent:
+            if self.sent:
                 text = f"the call was carried out but not recorded: {error}"
                 outcome = Failed(FailureKind.INTERNAL, INTERNAL_ERROR, text)
         self._settle(outcome)
@@ -313,22 +313,22 @@ class Run:
                 raise
             if self._task is not None:
                 self._task.uncancel()
-            if self._sent:
+            if self.sent:
                 supervisor.suspect(client)
-            return events.timed_out(target, sent=self._sent)
+            return events.timed_out(target, sent=self.sent)
         else:
             return outcome
         finally:
             self._timer.cancel()
 
     async def _invoked(self, supervisor: Supervisor, target: Target, client: ClientFace) -> tuple[Lease, Outcome]:
-        self._sent = False
+        self.sent = False
         lease = await supervisor.lease(client, self.call.principal.id)
         useful = False
         try:
             if self.call.log_level is not None and lease.session.era is Era.LEGACY:
                 await lease.at_level(self.call.log_level, self._set_level)
-            self._sent = True
+            self.sent = True
             invocation = invocation_of(
                 self, target, lease.session, self._carrier() if target.backend == OWN else client
             )

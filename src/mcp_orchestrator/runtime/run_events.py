@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def opening(run: Run, target: Target, engine: Surroundings) -> Event:
-    """`run.started`: who asked for what, where it goes and why; arguments only as a digest."""
+    """`run.started`: who asked for what, where it goes and why; arguments as a digest, and as `capture` leaves them."""
     call = run.call
     data = {
         "method": call.method,
@@ -35,6 +35,10 @@ def opening(run: Run, target: Target, engine: Surroundings) -> Event:
         "trace": run.trace,
         "reasons": run.plan.reasons,
     }
+    if engine.capture is not None:
+        supervisor = engine.supervisor_of(target.backend)
+        redact = supervisor.redact if supervisor is not None else str
+        data["captured"] = engine.capture(call.params.get("arguments"), redact)
     if call.principal.run:
         data |= {"parent": call.principal.run, "depth": call.principal.depth}
     return Event(EventKind.RUN_STARTED, engine.now(), run.id, data)

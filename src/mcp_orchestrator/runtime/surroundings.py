@@ -17,6 +17,7 @@ from mcp_orchestrator.runtime.health import Health
 from mcp_orchestrator.runtime.outside import Addressees
 
 if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.budgets import Purse
     from mcp_orchestrator.runtime.run import Run
     from mcp_orchestrator.runtime.supervisor import Supervisor
     from mcp_orchestrator.runtime.tasks import Tasks
@@ -94,6 +95,11 @@ class Surroundings(Protocol):
         ...
 
     @property
+    def capture(self) -> Callable[[Any, Callable[[str], str]], Any] | None:
+        """What the journal keeps of arguments besides their digest, given a function that takes out secrets."""
+        ...
+
+    @property
     def supervisor_of(self) -> Callable[[str], Supervisor | None]:
         """The backends of now by name."""
         ...
@@ -105,6 +111,11 @@ class Surroundings(Protocol):
 
     def digest(self, arguments: Any) -> str:
         """SHA-256 (hex) of arguments."""
+        ...
+
+    @property
+    def purse(self) -> Purse | None:
+        """What is spent; None where nobody keeps account."""
         ...
 
     @property

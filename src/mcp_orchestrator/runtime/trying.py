@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from mcp_orchestrator.core.budgeting import goes_elsewhere
 from mcp_orchestrator.core.translate.questions import may_ask_back
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, REQUEST_CANCELLED
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Care, Target
+from mcp_orchestrator.runtime.paying import paid
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.run import Run
@@ -91,7 +93,7 @@ class _Tries:
             return self._noted(care, _never(f"server '{target.backend}' is not there any more"), sent=False)
         self._redact = supervisor.redact
         if care.logical is None:
-            return _capped(await self._run.attempt(supervisor, target), care)
+            return _capped(await paid(self._run, self._engine, supervisor, target), care)
         visit = self._engine.health.enter(care)
         if isinstance(visit, str):
             text = f"{care.provider} takes no call now: {visit}"
@@ -100,7 +102,7 @@ class _Tries:
         self._run.plan = replace(self._run.plan, target=target)
         well: bool | None = None
         try:
-            outcome = await self._run.attempt(supervisor, target)
+            outcome = await paid(self._run, self._engine, supervisor, target)
             well = _health_of(outcome, care)
         except asyncio.CancelledError:
             self._noted(care, Failed(FailureKind.CANCELLED, REQUEST_CANCELLED, "cancelled"), sent=True)
@@ -130,7 +132,7 @@ class _Tries:
         if logical is None:
             return False
         if isinstance(outcome, Failed):
-            never_sent = outcome.retryable and outcome.kind in _OF_THE_PROVIDER
+            never_sent = goes_elsewhere(outcome) or (outcome.retryable and outcome.kind in _OF_THE_PROVIDER)
             return never_sent or (care.repeatable and outcome.kind in _OF_THE_PROVIDER)
         return logical.next_on_error and care.repeatable and _is_error(outcome)
 
@@ -188,5 +190,3 @@ def _capped(outcome: Outcome, care: Care) -> Outcome:
         "The call was carried out."
     )
     return Failed(FailureKind.BAD_ANSWER, INTERNAL_ERROR, text)
-
-
