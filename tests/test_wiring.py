@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-import getpass
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.storage.reading import JournalReader
 from mcp_orchestrator.storage.sqlite import SqliteStore
 from mcp_orchestrator.testing.http_client import HttpClient, RpcError
-from mcp_orchestrator.wiring import Application, load_config, local_principal
+from mcp_orchestrator.wiring import Application, load_config
 
 pytestmark = pytest.mark.anyio
 
@@ -245,17 +244,6 @@ async def test_no_child_is_left_when_the_gateway_is_closed(tmp_path):
     for pid in children:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-
-
-def test_the_local_caller_is_the_user_by_name_or_number(monkeypatch):
-    monkeypatch.setattr(getpass, "getuser", lambda: "ada")
-    assert local_principal().id == "local:ada"
-
-    def nobody():
-        raise KeyError("uid not found")
-
-    monkeypatch.setattr(getpass, "getuser", nobody)
-    assert local_principal().id == f"local:{os.getuid()}"
 
 
 @pytest.mark.parametrize("early", [True, False])

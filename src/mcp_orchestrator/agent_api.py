@@ -22,6 +22,7 @@ from mcp_orchestrator.model.agent import (
     ToolUse,
     Turn,
 )
+from mcp_orchestrator.model.agent_routes import Verdict
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.delegation import Applied, Changes, Delegated, Workspace
@@ -162,6 +163,17 @@ class Workspaces(Protocol):
 
     async def discard(self, workspace: Workspace) -> None:
         """Remove the worktree, the scratch directory and the hidden ref. Idempotent."""
+        ...
+
+
+class Verifier(Protocol):
+    """Runs the commands by which the work of agents is verified."""
+
+    async def verify(self, command: Sequence[str], workspace: Workspace, seconds: float) -> Verdict:
+        """Run a command line in a workspace, in a clean environment, for at most so many seconds. Never raises.
+
+        It passes with exit code 0; what it said (the end of it) is in the verdict. Its whole process tree has ended.
+        """
         ...
 
 

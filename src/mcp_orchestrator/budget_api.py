@@ -31,9 +31,7 @@ class Ledger(Protocol):
     All raise OSError, from awaiting, when it could not be kept. Several gateways may share what is kept.
     """
 
-    def reserve(
-        self, run: str, holds: Sequence[Hold], above: Sequence[str] = ()
-    ) -> Awaitable[Held | Lacking]:
+    def reserve(self, run: str, holds: Sequence[Hold], above: Sequence[str] = ()) -> Awaitable[Held | Lacking]:
         """Hold all holds of a run, or none. Durable when it returns; the same run reserves once.
 
         `above` are the runs on whose behalf it is, the nearest first: money and tokens that one of them still holds of

@@ -22,7 +22,7 @@ from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.event import EventKind
-from mcp_orchestrator.model.snapshot import BackendSpec, Captured, Snapshot
+from mcp_orchestrator.model.snapshot import BackendSpec, Snapshot
 from mcp_orchestrator.runtime.actions import Action, Actions
 from mcp_orchestrator.runtime.agent_actions import AgentActions
 from mcp_orchestrator.runtime.budgets import purse_of
@@ -34,12 +34,13 @@ from mcp_orchestrator.runtime.reload import Reloader
 from mcp_orchestrator.runtime.run_actions import RunActions
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.secrets.sources import resolvers
+from mcp_orchestrator.wiring_memory import remembered_tools
+from mcp_orchestrator.wiring_results import ResultSide
+from mcp_orchestrator.wiring_state import make_capture, make_sealer, open_store
 
 if TYPE_CHECKING:
     from mcp_orchestrator.backends.reaper import Reaper
-    from mcp_orchestrator.plugin_api import JournalSink, Listener, Sealer
-    from mcp_orchestrator.storage.memory import MemoryStore
-    from mcp_orchestrator.storage.sqlite import SqliteStore
+    from mcp_orchestrator.plugin_api import Listener
     from mcp_orchestrator.wiring_agents import AgentSide
 
 Result = TypeVar("Result")
@@ -62,9 +63,10 @@ STOP_DRAIN: Final = 10.0
 """Seconds that running calls get to finish where no listener says otherwise."""
 
 
-def load_config(path: Path) -> Loaded:
-    """Load a configuration with this process's environment and secret sources."""
-    return load(path, environ=os.environ, secrets=resolvers(os.environ, path.resolve().parent))
+def load_config(path: Path, *, strict: bool = False) -> Loaded:
+    """Load a configuration with this process's environment and secret sources (`strict`: see `config.load`)."""
+    secrets = resolvers(os.environ, path.resolve().parent)
+    return load(path, environ=os.environ, secrets=secrets, remember=remembered_tools, strict=strict)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
@@ -128,7 +130,7 @@ class Application:
 
     async def _open(self) -> None:
         snapshot = self.snapshot
-        store, journal = await self._open_store()
+        store, journal, self._prune = await open_store(snapshot, self._stack, persistent=self._persistent)
         self._remembered = dict(await store.load())
         self._eras = dict(await store.load_eras())
         self.engine = Engine(
@@ -139,25 +141,24 @@ class Application:
             randomness=os.urandom,
             trace=snapshot.observe.trace,
             keep=snapshot.observe.journal,
-            sealer=self._make_sealer(),
+            sealer=make_sealer(snapshot, persistent=self._persistent),
             question_expiry=snapshot.question_expiry,
             mouths=snapshot.mouths,
         )
-        if snapshot.observe.capture == Captured.REDACTED:
-            from mcp_orchestrator.core.capture import Capture  # noqa: PLC0415 - only what is used
-
-            self.engine.capture = Capture()
+        self.engine.capture = make_capture(snapshot)
         self.callers = Callers(store.tokens, time.time, self.engine.record, self.log)
         self.callers.configure(snapshot.identity)
         await self.callers.refresh()
         reaper = self._make_reaper()
         self.gateway = Gateway(self.engine, Generation(snapshot, {}), store, fingerprint, SERVER_INFO)
         self.engine.purse = purse_of(self.engine, store.ledger, lambda: self.gateway.generation.rules.budgets)
+        self.engine.approvals.operator = lambda: self.callers.place(local_principal())
         self._stack.push_async_callback(self.engine.purse.aclose)
         self._stack.push_async_callback(self._close_backends, reaper)
         enabled = {name: spec for name, spec in snapshot.backends.items() if not spec.disabled}
         supervisors = {name: await self._supervise(spec, reaper) for name, spec in enabled.items()}
         self._make_agent_side = functools.partial(self._agent_side, store, reaper)
+        self._results = ResultSide(self.gateway, snapshot.storage.path if self._persistent else None, SERVER_INFO)
         own = self._own(snapshot)
         if own is not None:
             supervisors[OWN] = own
@@ -190,32 +191,14 @@ class Application:
 
     def _own(self, snapshot: Snapshot) -> Supervisor | None:
         """The gateway's own tools, for the agents of this snapshot; none while there never were any."""
+        results = self._results.configure(snapshot)
         if self._agents is None and not snapshot.agents:
-            return None
+            return results
         if self._agents is None:
             self._agents = self._make_agent_side()
         return self._agents.configure(snapshot)
 
     # -- parts ----------------------------------------------------------------------------------------------------
-
-    async def _open_store(self) -> tuple[SqliteStore | MemoryStore, JournalSink]:
-        from mcp_orchestrator.storage.memory import MemoryStore, recalled  # noqa: PLC0415 - only what is used
-        from mcp_orchestrator.storage.sqlite import SqliteStore  # noqa: PLC0415
-
-        spec = self.snapshot.storage
-        if not self._persistent:
-            memory = await recalled(spec.path)
-            return memory, memory
-        store = SqliteStore(spec.path, spec.durability)
-        await store.open()
-        self._stack.push_async_callback(store.aclose)
-        self._prune = store.prune
-        return store, store if self.snapshot.observe.journal else MemoryStore()
-
-    def _make_sealer(self) -> Sealer:
-        from mcp_orchestrator.identity.sealing import AesGcmSealer, key_beside, new_key  # noqa: PLC0415
-
-        return AesGcmSealer(key_beside(self.snapshot.storage.path) if self._persistent else new_key())
 
     def _agent_side(self, store: Any, reaper: Reaper) -> AgentSide:
         from mcp_orchestrator.wiring_agents import AgentSide  # noqa: PLC0415 - only where agents are
@@ -367,7 +350,9 @@ class Application:
         if loaded.snapshot.digest == self.gateway.generation.snapshot.digest:
             return {"added": [], "removed": [], "changed": [], "kept": sorted(self.gateway.generation.supervisors)}
         if not is_loopback(self.snapshot.http.host) and not loaded.snapshot.identity.required:
-            return self._refused([f"{self.snapshot.http.host} is open to the network: identity.required must stay true"])
+            return self._refused(
+                [f"{self.snapshot.http.host} is open to the network: identity.required must stay true"]
+            )
         summary = await self.reloader.apply(loaded.snapshot)
         self.callers.configure(loaded.snapshot.identity)
         if self._agents is not None:

@@ -17,16 +17,20 @@ from mcp_orchestrator.agent_api import WarmsUp
 from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.agent import AgentKind, AgentSpec
 from mcp_orchestrator.model.snapshot import A2aSpec, BackendSpec, HttpSpec, Snapshot, StartPolicy, TransportKind
+from mcp_orchestrator.observe.model_prices import ModelTable
 from mcp_orchestrator.runtime.attachments import Attachments, Reach
 from mcp_orchestrator.runtime.delegations import Delegations
 from mcp_orchestrator.runtime.recovery import take_up
+from mcp_orchestrator.runtime.steered_calls import choice_of, steered
 from mcp_orchestrator.runtime.supervisor import Supervisor
+from mcp_orchestrator.runtime.wages import PriceList
 
 if TYPE_CHECKING:
     from mcp_orchestrator.agent_api import AgentBackend, DelegationStore
     from mcp_orchestrator.backends.builtin import Builtin
     from mcp_orchestrator.backends.reaper import Reaper
     from mcp_orchestrator.listeners.admission import SignIn
+    from mcp_orchestrator.model.call import Call
     from mcp_orchestrator.plugin_api import Listener
     from mcp_orchestrator.runtime.gateway import Gateway
 
@@ -75,6 +79,7 @@ class AgentSide:
     def __init__(
         self, gateway: Gateway, store: DelegationStore, reaper: Reaper, log: Any, client_info: Mapping[str, Any]
     ) -> None:
+        from mcp_orchestrator.backends.verifying import CommandVerifier  # noqa: PLC0415 - likewise
         from mcp_orchestrator.workspaces.worktrees import Worktrees  # noqa: PLC0415 - only where agents are
 
         self.attachments = Attachments()
@@ -84,12 +89,14 @@ class AgentSide:
         self._client_info = client_info
         self.workspaces = Worktrees(gateway.generation.snapshot.delegation.workspaces)
         self.delegations = Delegations(gateway.engine, store, self.workspaces, self.attachments)
+        self.delegations.steering.verifier = CommandVerifier(reaper)
         self.supervisor: Supervisor | None = None
         self._builtin: Builtin | None = None
         self._listeners: list[Listener] = []
         self._serving: list[asyncio.Task[None]] = []
         self._retired: list[AgentBackend] = []
         self._sweeping: asyncio.Task[None] | None = None
+        self._table = ModelTable()
         self._place: tempfile.TemporaryDirectory[str] | None = None
 
     def configure(self, snapshot: Snapshot) -> Supervisor:
@@ -100,12 +107,24 @@ class AgentSide:
             known = old.get(name)
             agents[name] = known if known is not None and known.spec == spec else make_agent(spec, self._reaper)
         self._retired += [known for name, known in old.items() if agents.get(name) is not known]
-        self.delegations.configure(agents, snapshot.delegation)
+        self.delegations.configure(agents, snapshot.delegation, snapshot.routes)
+        self.delegations.wages.list = self._price_list(snapshot)
+        steer = functools.partial(steered, delegations=self.delegations)
+        self._gateway.steer = steer if snapshot.routes else None
+        self._gateway.policing.taker = self._taker
         if self.supervisor is None:
             self.supervisor = self._supervise()
         elif self._builtin is not None:
             self._builtin.changed()
         return self.supervisor
+
+    def _price_list(self, snapshot: Snapshot) -> PriceList:
+        """The prices of a snapshot, and the table of models' prices that is read when one is needed."""
+        table = self._table
+        return PriceList(snapshot.prices, table.cost, lambda: table.is_read, table.read)
+
+    def _taker(self, call: Call) -> AgentSpec | None:
+        return choice_of(self.delegations, call).agent
 
     def _supervise(self) -> Supervisor:
         from mcp_orchestrator.backends.builtin import Builtin  # noqa: PLC0415 - only where agents are

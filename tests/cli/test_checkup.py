@@ -134,3 +134,29 @@ def test_every_problem_says_how_to_mend_it_once(examined, configured, free_port)
     assert by_area["backend away"].fix.startswith("start that server, or mend url (")
     assert by_area["backend ends"].fix.startswith("mend command, args or cwd (")
     assert (by_area["backend nowhere"].fix, "mend `cwd`" in by_area["backend nowhere"].text) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("listeners", "named"),
+    [
+        ({"http": {"port": 0, "allowedHosts": ["mcp.example.com:8808"]}}, "mcp.example.com"),
+        ({"http": {"port": 0}, "a2a": {"publicUrl": "https://agents.example.com"}}, "agents.example.com"),
+    ],
+)
+def test_a_gateway_that_is_reached_by_a_foreign_name_without_sign_in_is_warned_of(
+    examined, configured, listeners, named
+):
+    (finding,) = of(examined(configured(listeners=listeners), start=False), "sign-in", "warning")
+    assert named in finding.text
+    assert "identity: {required: true}" in finding.fix
+    path = configured(listeners=listeners, identity={"required": True})
+    assert of(examined(path, start=False), "sign-in", "ok")
+    local = {"http": {"port": 0, "allowedHosts": ["localhost:8808", "127.0.0.1"]}}
+    assert of(examined(configured(listeners=local), start=False), "sign-in", "ok")
+
+
+def test_an_open_address_without_sign_in_is_a_problem(examined, configured):
+    listeners = {"http": {"host": "0.0.0.0", "port": 0, "allowedHosts": ["mcp.example.com"]}}
+    (finding,) = of(examined(configured(listeners=listeners), start=False), "configuration")
+    assert "nobody has to sign in" in finding.text
+    assert finding.code is Exit.USAGE

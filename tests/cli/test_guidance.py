@@ -48,3 +48,13 @@ def test_what_to_type_next_is_the_program_as_it_was_typed(monkeypatch, tmp_path)
     ):
         monkeypatch.setattr(sys, "argv", [typed])
         assert guidance.typed_command() == shown
+
+
+def test_where_sign_in_is_required_every_client_is_told_how_it_sends_its_token():
+    steps = guidance.next_steps("http://127.0.0.1:8808/mcp", Path("orchestrator.yaml"), sign_in=True)
+    first, step = next(iter(steps.items()))
+    assert "MCP_ORCHESTRATOR_TOKEN" in first
+    assert step.endswith('tokens create NAME --config orchestrator.yaml)"')
+    assert steps["Claude Code"].endswith('--header "Authorization: Bearer $MCP_ORCHESTRATOR_TOKEN"')
+    cursor = json.loads(steps["Cursor (~/.cursor/mcp.json)"])["mcpServers"]["orchestrator"]
+    assert cursor["headers"] == {"Authorization": "Bearer ${env:MCP_ORCHESTRATOR_TOKEN}"}

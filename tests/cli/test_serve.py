@@ -63,7 +63,7 @@ def test_a_busy_port_is_exit_code_2_with_a_fix(configured, program):
 
 
 def test_an_address_of_another_machine_is_exit_code_2(configured, program):
-    done = program("serve", "--config", str(configured()), "--host", "192.0.2.1")
+    done = program("serve", "--config", str(configured(identity={"required": True})), "--host", "192.0.2.1")
     assert done.returncode == 2
     assert "192.0.2.1 is not an address of this machine" in done.stderr
 
@@ -215,3 +215,10 @@ def test_a_wrong_file_is_refused_at_reload_and_the_old_configuration_stays(confi
     assert str(path) in told["problems"][0]
     assert len(HttpClient(gateway.url).request("tools/list")["tools"]) == 4
     assert gateway.end() == 0
+
+
+def test_an_open_address_on_the_command_line_needs_sign_in_too(program, configured):
+    done = program("serve", "--host", "0.0.0.0", "--config", str(configured()))
+    assert done.returncode == 2
+    assert "0.0.0.0 is open to the network" in done.stderr
+    assert "identity: {required: true}" in done.stderr

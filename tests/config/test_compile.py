@@ -40,8 +40,13 @@ def test_every_setting_arrives(snapshot):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "'::'", "'[::]'", "'*'", "192.0.2.1", "mcp.example.com", "'2001:db8::1'"])
-def test_an_open_address_needs_allowed_hosts(loaded, host):
+def test_an_open_address_needs_allowed_hosts_and_sign_in(loaded, host):
     text = BASE + f"listeners: {{http: {{host: {host}}}}}"
+    unsigned, unnamed = loaded(text).problems
+    assert [str(problem.code) for problem in (unsigned, unnamed)] == ["C055", "C053"]
+    assert (unsigned.line, unsigned.column) == (unnamed.line, unnamed.column) == (BASE.count("\n") + 1, 20)
+    assert "identity: {required: true}" in unsigned.fix
+    text = BASE + f"identity: {{required: true}}\nlisteners: {{http: {{host: {host}}}}}"
     assert [str(problem.code) for problem in loaded(text).problems] == ["C053"]
     assert loaded(text[:-2] + ", allowedHosts: [mcp.example.com]}}").problems == ()
 
@@ -52,7 +57,7 @@ def test_a_loopback_address_needs_none(codes, host):
 
 
 def test_the_address_is_one_that_a_socket_understands(snapshot):
-    text = BASE + "listeners: {http: {host: 'HOST', allowedHosts: [x.example]}}"
+    text = BASE + "identity: {required: true}\nlisteners: {http: {host: 'HOST', allowedHosts: [x.example]}}"
     hosts = [snapshot(text.replace("HOST", host)).http.host for host in ("*", "[::1]", "::")]
     assert hosts == ["0.0.0.0", "::1", "::"]
 
@@ -145,6 +150,8 @@ def test_the_a2a_listener_is_there_when_it_is_named(snapshot, codes):
     base = "mcpServers: {s: {command: x}}\n"
     made = snapshot(base + "listeners: {a2a: }").a2a
     assert (made.host, made.port, made.public_url) == ("127.0.0.1", 8809, None)
+    assert codes(base + "listeners: {a2a: {host: 0.0.0.0, allowedHosts: [x.example]}}") == ["C055"]
+    base += "identity: {required: true}\n"
     open_one = snapshot(base + "listeners: {a2a: {host: '*', publicUrl: 'https://agents.example.com'}}").a2a
     assert (open_one.host, open_one.public_url) == ("0.0.0.0", "https://agents.example.com")
     assert codes(base + "listeners: {a2a: {host: 0.0.0.0}}") == ["C053"]

@@ -152,8 +152,7 @@ TRIGGERS = {
     "C013": "mcpServers: {s: {command: x}}\nlisteners: {http: {port: 70000}}",
     "C014": "mcpServers: {s: {command: x}}\nquestions: {expire: soon}",
     "C015": "mcpServers: {s: {command: x}}\nlisteners: {http: {path: mcp}}",
-    "C020": "mcpServers: {s: {command: x}}\nidentity: {required: true}",
-    "C021": 'mcpServers: {s: {command: x}}\nstorage: {url: "postgresql://h/db"}',
+    "C020": "mcpServers: {s: {command: x}}\napis: {a: {}}",
     "C030": "mcpServers: {s: {command: x, env: {TOKEN: ghp_abcdefghijklmnopqrstuvwxyz012345}}}",
     "C031": 'mcpServers: {s: {command: "${env:NOPE}"}}',
     "C032": 'mcpServers: {s: {command: x, env: {A: "${secret:none/x}"}}}',
@@ -171,16 +170,19 @@ TRIGGERS = {
     "C050": "mcpServers: {}",
     "C051": "mcpServers: {s: {command: x}}\nbackends: {t: {}}",
     "C052": "mcpServers: {s: {command: x}}\nprofiles: {p: {include: [t.x]}}",
-    "C053": "mcpServers: {s: {command: x}}\nlisteners: {http: {host: 0.0.0.0}}",
+    "C053": "mcpServers: {s: {command: x}}\nidentity: {required: true}\nlisteners: {http: {host: 0.0.0.0}}",
     "C054": "mcpServers: {s: {command: x}}\nstorage: {url: state.db}",
+    "C055": "mcpServers: {s: {command: x}}\nlisteners: {http: {host: 0.0.0.0, allowedHosts: [x.example]}}",
+    "C056": "mcpServers: {s: {command: x}}\nidentity: {teams: {t: ['group:g']}}",
     "C060": "agents: {a: {model: x}}",
     "C061": "agents: {a: {kind: codex, url: 'https://h'}}",
     "C062": "agents: {a: {kind: acp}}",
     "C063": "agents: {a: {registry: {id: x}}}",
     "C064": "agents: {a: {kind: scripted, script: nowhere.yaml}}",
     "C065": "mcpServers: {s: {command: x}}\nagents: {s: {kind: codex}}",
+    "C066": "mcpServers: {s: {command: x}}\nbudgets: [{id: b, limit: {calls: 1}}, {id: b, limit: {calls: 1}}]",
 }
-WARNINGS = {"C030", "C044", "C045", "C048", "C050", "C052"}
+WARNINGS = {"C030", "C044", "C045", "C048", "C050", "C052", "C056"}
 
 
 @pytest.mark.parametrize(("code", "text"), TRIGGERS.items())
@@ -194,7 +196,7 @@ def test_every_code_has_its_cause_with_a_place(loaded, code, text):
 
 
 def test_no_code_is_left_without_a_test():
-    assert {str(code) for code in Code} == {*TRIGGERS, "C001", "C002"}
+    assert {str(code) for code in Code} == {*TRIGGERS, "C001", "C002", "C021"}
 
 
 def test_a_missing_or_unreadable_file_is_a_problem_not_an_exception(loaded, tmp_path):

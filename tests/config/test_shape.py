@@ -15,6 +15,8 @@ def records(shape, path=""):
             yield from records(field.shape, f"{path}.{field.name}".lstrip("."))
     elif isinstance(shape, TableOf):
         yield from records(shape.item, f"{path}.{shape.placeholder}")
+    elif isinstance(shape, ListOf):
+        yield from records(shape.item, f"{path}[]")
 
 
 FIELDS = [(path, field) for path, record in records(sections.ROOT) for field in record.fields]
@@ -49,8 +51,13 @@ def fits(shape, value):
             return shape.least <= (parse_size(value) if isinstance(value, str) else value) <= shape.most
         case Choice():
             return value in shape.words
-        case ListOf() | Text():
-            return all(isinstance(item, str) for item in (value if isinstance(shape, ListOf) else [value]))
+        case ListOf():
+            return all(fits(shape.item, item) for item in value)
+        case Text():
+            return isinstance(value, str)
+        case Record():
+            fields = {field.name: field.shape for field in shape.fields}
+            return all(name in fields and fits(fields[name], item) for name, item in value.items())
         case _:
             return True
 

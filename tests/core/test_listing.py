@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mcp_orchestrator.core import listing
 from mcp_orchestrator.core.wire.jsonrpc import decode
 from mcp_orchestrator.identity.sealing import KEY_BYTES, AesGcmSealer, new_key
-from mcp_orchestrator.model.call import Era
+from mcp_orchestrator.model.call import Era, Principal
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Failed
 from mcp_orchestrator.model.snapshot import ProfileSpec
@@ -154,3 +154,32 @@ def test_an_output_schema_that_legacy_clients_refuse_is_taken_off_for_them_only(
     modern = decode(page(catalog(offers("s", odd)), OfferKind.TOOL, None, 10))
     assert "outputSchema" not in legacy["tools"][0]
     assert modern["tools"][0]["outputSchema"] == {"type": "array"}
+
+
+def listed(made, who, cursor=None, size=1000):
+    return decode(listing.page(made, OfferKind.TOOL, cursor, size, STAMPS, who=who))
+
+
+def test_a_list_holds_what_a_token_is_good_for_and_nothing_else():
+    made = catalog(offers("files", tool("read"), tool("write")), offers("docs", tool("read")))
+    narrow = Principal("token:a", "token", scopes=("tools:files.r*",))
+    assert [one["name"] for one in listed(made, narrow)["tools"]] == ["files__read"]
+    assert listed(made, Principal("token:a", "token", scopes=("prompts",)))["tools"] == []
+    assert len(listed(made, Principal("token:a", "token"))["tools"]) == 3
+
+
+def test_a_cursor_goes_on_for_whom_it_was_made():
+    made = catalog(offers("files", tool("a"), tool("b")))
+    alice, bob = Principal("token:alice", "token"), Principal("token:bob", "token")
+    cursor = listed(made, alice, size=1)["nextCursor"]
+    assert listed(made, bob, size=1)["nextCursor"] != cursor
+    assert isinstance(listing.page(made, OfferKind.TOOL, cursor, 1, STAMPS, who=bob), Failed)
+    assert [one["name"] for one in listed(made, alice, cursor, 1)["tools"]] == ["files__b"]
+
+
+def test_a_list_of_one_page_is_encoded_once_for_all_who_see_the_same():
+    made = catalog(offers("files", tool("a")))
+    pages = [
+        listing.page(made, OfferKind.TOOL, None, 9, STAMPS, who=Principal(f"token:{n}", "token")) for n in range(2)
+    ]
+    assert pages[0] is pages[1]

@@ -4,7 +4,7 @@ from catalogs import LEGACY, call, catalog, offers, tool
 
 from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.plan import Rules, plan
-from mcp_orchestrator.model.call import CallKind, Era
+from mcp_orchestrator.model.call import CallKind, Era, Principal
 from mcp_orchestrator.model.outcome import Failed, FailureKind, ToolRefusal
 from mcp_orchestrator.model.snapshot import BackendSpec, ProfileSpec, TransportKind
 
@@ -130,3 +130,17 @@ def test_planning_is_deterministic():
 def test_the_same_tool_is_planned_for_both_eras():
     decided = plan(call("files__read", client=LEGACY), catalog(*TWO, era=Era.LEGACY), Rules())
     assert decided.target.backend == "files"
+
+
+def test_what_the_token_of_a_caller_is_not_good_for_is_refused_by_the_name_of_the_scope():
+    asked = call("git__status")
+    asked.principal = Principal("token:ci", "token", scopes=("tools:files.*", "prompts"))
+    decided = decide(asked)
+    assert decided.target is None
+    assert (decided.refusal.kind, decided.refusal.data) == (FailureKind.REFUSED, {"missingScope": "tools:git.status"})
+    assert [reason.step for reason in decided.reasons] == ["identity", "identity"]
+    assert "token:ci" in decided.reasons[1].text
+    asked.name = asked.params["name"] = "files__read"
+    assert decide(asked).target is not None
+    asked.principal = Principal("token:ci", "token", scopes=())
+    assert decide(asked).refusal.data == {"missingScope": "tools"}

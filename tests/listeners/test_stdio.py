@@ -14,7 +14,7 @@ from listener_wire import initialize, modern_body, piping, request
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from mcp_orchestrator.listeners.stdio import StdioListener, local_principal
+from mcp_orchestrator.listeners.stdio import StdioListener
 
 pytestmark = pytest.mark.anyio
 PEERS = Path(__file__).parents[1] / "peers"
@@ -129,11 +129,6 @@ async def test_a_listener_stopped_before_it_serves_never_begins():
         await listener.stop(1)
         await listener.serve(told.append)
     assert told == []
-
-
-def test_the_local_user_is_who_calls(monkeypatch):
-    monkeypatch.setenv("LOGNAME", "ada")
-    assert local_principal().id == "local:ada"
 
 
 def test_standard_output_belongs_to_the_protocol_and_files_work_too(tmp_path):

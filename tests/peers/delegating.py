@@ -26,7 +26,7 @@ from mcp_orchestrator.model.agent import (
     Used,
 )
 from mcp_orchestrator.model.call import Principal
-from mcp_orchestrator.model.delegation import Applied, Changes, Workspace
+from mcp_orchestrator.model.delegation import Applied, Changes, DelegationState, Workspace
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.snapshot import BackendSpec, DelegationSpec, StartPolicy, TransportKind
 from mcp_orchestrator.runtime.attachments import Attachments
@@ -168,7 +168,7 @@ class Kept:
         self.history.append(delegated)
 
     async def unfinished(self):
-        return [one for one in self.rows.values() if one.ended is None]
+        return [one for one in self.rows.values() if one.state is not DelegationState.ENDED]
 
     async def find(self, run):
         return self.rows.get(run)

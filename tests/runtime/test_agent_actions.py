@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 def acting(house):
     table = AgentActions(lambda: house.delegations if house is not None else None).table()
 
-    async def act(name, **args):
-        return await table[name](args)
+    async def act(action, /, **args):
+        return await table[action](args)
 
     return act
 
@@ -33,9 +33,9 @@ async def test_agents_are_listed_and_looked_at_only_when_asked_to(tmp_path):
 async def test_without_agents_there_are_none_and_no_delegations():
     act = acting(None)
     assert await act("agents.list") == []
-    for name in ("agents.show", "delegations.show", "delegations.changes", "delegations.apply"):
+    for action in ("agents.show", "delegations.show", "delegations.changes", "delegations.apply"):
         with pytest.raises(LookupError, match="no agents"):
-            await act(name, run="r1", name="one")
+            await act(action, run="r1", name="one")
 
 
 async def test_the_operator_sees_and_applies_the_runs_of_all(tmp_path):

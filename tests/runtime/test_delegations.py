@@ -355,3 +355,14 @@ def test_the_principal_of_an_agent_is_its_own():
     kept = Delegated("r7", "codex", "codex", "x", AgentMode.READ, "local:ada", depth=2, trace="t")
     assert child_of(kept) == Principal("agent:codex:r7", "agent", "r7", 2, "t")
     assert child_of(replace(kept, id="r8")) != child_of(kept)
+
+
+async def test_what_binds_a_caller_binds_the_agents_that_work_for_it(tmp_path):
+    house = House(tmp_path, Agent("boss", work=until_stopped), Agent("hand", work=until_stopped))
+    caller = Principal("token:ci", "token", groups=("interns",), team="t", scopes=("delegate",))
+    first = await house.begin(owner=caller)
+    child = child_of(first.kept)
+    assert (child.groups, child.team, child.scopes) == (("interns",), "t", ("delegate",))
+    second = await house.begin(owner=child)
+    assert child_of(second.kept).scopes == ("delegate",)
+    await house.delegations.stop()

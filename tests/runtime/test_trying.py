@@ -6,6 +6,7 @@ from engines import MODERN, QUIET, Ear, FakeBackend, spec, tool_call, whole
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
 from mcp_orchestrator.model.call import ClientFace, Era
+from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.event import EventKind
@@ -67,16 +68,9 @@ async def test_the_first_provider_takes_the_call_under_its_own_name(tmp_path):
 
 async def test_a_logical_tool_is_listed_as_one_of_ours(tmp_path):
     async with whole(tmp_path, backend("one"), backend("two"), **logical()) as made:
-        listed = decode(await made.gateway.listing(View(Era.MODERN), "tools", None)) if False else None
-        assert listed is None
-        names = [offer.public for offer in made.gateway.generation.catalog(Era.MODERN, None).offers(_tools())]
-        assert names == ["search", "one__find", "two__find"]
-
-
-def _tools():
-    from mcp_orchestrator.model.catalog import OfferKind
-
-    return OfferKind.TOOL
+        listed = decode(await made.gateway.listing(View(Era.MODERN), OfferKind.TOOL, None))["tools"]
+        assert [entry["name"] for entry in listed] == ["search", "one__find", "two__find"]
+        assert listed[0] == {"name": "search", "description": "Searches.", "inputSchema": QUERY}
 
 
 async def test_what_was_never_sent_goes_to_the_next_provider(tmp_path):
@@ -142,24 +136,18 @@ async def test_a_failure_after_something_was_sent_is_not_hidden_by_a_later_one(t
 
 
 async def test_the_time_for_all_tries_together_is_that_of_the_tool(tmp_path):
-    seen = []
-
     async def slow(_invocation, _talk):
         made.clock.advance(3)
         return Failed(FailureKind.UNAVAILABLE, -32000, "gone", retryable=True)
 
     async with whole(tmp_path, backend("one", slow), backend("two", says("two")), **logical(timeout=10.0)) as made:
         run = made.gateway.start(tool_call("search", query="a"), Ear())
-        plain = run.attempt
-
-        async def noted(supervisor, target):
-            seen.append(target.timeout)
-            return await plain(supervisor, target)
-
-        assert plain is not None
+        assert run.plan.target.timeout == 10.0
         assert text_of(await run.outcome()) == "two"
         assert run.plan.target.timeout == 7.0
-        assert noted is not None
+    async with whole(tmp_path, backend("one", slow), backend("two", says("two")), **logical(timeout=3.0)) as made:
+        assert (await made.call("search", query="a")).kind is FailureKind.UNAVAILABLE
+        assert calls_of(made, "two") == 0
 
 
 async def test_a_provider_that_fails_often_is_left_out_and_then_probed(tmp_path):

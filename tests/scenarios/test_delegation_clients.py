@@ -59,7 +59,10 @@ async def test_a_legacy_session_that_is_ended_while_it_is_asked_leaves_the_quest
             call = asyncio.ensure_future(client.post(body))  # the question on its stream is never answered
             run = await the_run(gateway)
             await told(gateway, run, "question.asked")
-        await asyncio.wait({call}, timeout=10)
+            await client.end()
+            await asyncio.wait({call}, timeout=5)
+        assert call.done()
+        assert call.exception() is None
         assert (await desk.status(run, 1))["status"] == "input_required"
         await desk.shown("run_answer", run=run, option="yes")
         assert (await desk.ended(run))["text"] == "allowed"
@@ -74,7 +77,7 @@ async def test_a_client_on_pipes_that_leaves_takes_its_gateway_along_and_the_nex
             while (await client.heard.get()).get("method") != "elicitation/create":
                 pass
         client.process.stdin.close()
-        client.process.terminate()  # as clients do soon after
+        client.process.kill()  # as clients do soon after
     async with piped(config) as client:
         await client.initialize()
         listed = await client.ask("tools/call", {"name": "run_list", "arguments": {"open": True}}, 1)

@@ -234,13 +234,11 @@ async def test_the_command_line_lists_shows_answers_and_cancels_delegations(hous
         for words, code in (
             (("answer", run, "q1", "accept", "--option", "maybe"), 2),
             (("answer", run, "q7", "accept", "--option", "yes"), 2),
-            (("answer", "none", "q1", "decline"), 2),
             (("show", "none"), 2),
             (("cancel", "none"), 2),
             (("answer", run, "q1", "accept", "--option", "yes"), 0),
             (("answer", run, "q1", "accept", "--option", "no"), 2),
             (("cancel", slow), 0),
-            (("watch", run), 0),
             (("watch", slow), 0),
         ):
             done = await command(*words)

@@ -15,14 +15,24 @@ pytestmark = pytest.mark.anyio
 
 PEERS = Path(__file__).parents[1] / "peers"
 TASKS = {"command": sys.executable, "args": [str(PEERS / "task_server.py"), "modern"]}
+SOON = 3
+"""Seconds: twice a second a gateway looks for changes; the rest is for a busy machine."""
+
+FORM = {"mode": "form", "message": "Name?", "requestedSchema": {"type": "object", "properties": {}}}
+ASKED = {"tag": "t", "rounds": [[{"method": "elicitation/create", "params": FORM}]]}
 REQUIRED = {"required": True, "groups": {"oncall": ["token:alice"]}}
 DECLARED = {"elicitation": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}}
 
 
+def command(config, *words):
+    """A finished command of the program."""
+    argv = [PROGRAM, *words, "--config", str(config)]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+
 def tokens(config, *words):
     """A command of `tokens`; what it prints on standard output."""
-    argv = [PROGRAM, "tokens", *words, "--config", str(config)]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    done = command(config, "tokens", *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -55,6 +65,22 @@ async def status_of(url, headers=None, path="", query="", tool="tasks__greet"):
         request["headers"] |= headers or {}
         reply = await client.http.post(f"{client.url}{query}", **request)
         return reply.status_code, reply.headers.get("www-authenticate", ""), reply.text
+
+
+def is_in_at(url):
+    """Asks whether a token is let in."""
+
+    async def is_in(token):
+        return (await status_of(url, bearer(token) if token else {}, tool=None))[0] == 200
+
+    return is_in
+
+
+async def comes_true(asking, about, answer, *, within):
+    """Ask until the answer is this one: a gateway tells nobody when it has seen a change."""
+    async with asyncio.timeout(within):
+        while await asking(about) is not answer:  # noqa: ASYNC110 - as it says
+            await asyncio.sleep(0.02)
 
 
 async def test_only_a_good_token_opens_the_door_and_the_refusal_says_how_to_sign_in(tmp_path):
@@ -90,28 +116,27 @@ async def test_a_token_is_made_revoked_and_made_anew_while_the_gateway_runs(tmp_
         config, url = gateway.config, gateway.url
         late = tokens(config, "create", "late", "--expires", "2s")
 
-        async def is_in(token):
-            return (await status_of(url, bearer(token), tool=None))[0] == 200
-
-        async with asyncio.timeout(1):
-            while not await is_in(late):
-                await asyncio.sleep(0.02)
-        async with legacy_of(url, made["alice"]) as client, client.listening() as heard:
+        is_in = is_in_at(url)
+        await comes_true(is_in, late, True, within=SOON)
+        asked = {"notifications": {"toolsListChanged": True}}
+        async with (
+            legacy_of(url, made["alice"]) as client,
+            client.listening() as heard,
+            speaking(url, made["alice"]) as new,
+            new.stream("subscriptions/listen", asked) as subscribed,
+        ):
+            assert (await subscribed())["method"] == "notifications/subscriptions/acknowledged"
             tokens(config, "revoke", "alice")
-            async with asyncio.timeout(1):
-                assert await heard() is None  # the stream that she held open ends
-                while await is_in(made["alice"]):
-                    await asyncio.sleep(0.02)
+            async with asyncio.timeout(SOON):
+                assert await heard() is None  # what she held open ends
+                assert "result" in await subscribed()
+                await comes_true(is_in, made["alice"], False, within=SOON)
             assert (await client.post({"jsonrpc": "2.0", "id": 9, "method": "ping"})).status_code == 401
-        async with asyncio.timeout(4):
-            while await is_in(late):
-                await asyncio.sleep(0.02)
+        await comes_true(is_in, late, False, within=10)
         status, challenge, _ = await status_of(url, bearer(late), tool=None)
         assert (status, "expired" in challenge) == (401, True)
         again = tokens(config, "create", "alice", "--scope", "prompts")
-        async with asyncio.timeout(1):
-            while not await is_in(again):
-                await asyncio.sleep(0.02)
+        await comes_true(is_in, again, True, within=SOON)
         assert await is_in(made["bob"])
         assert not await is_in(made["alice"])
         kinds = {event.kind for event in gateway.events("token.created", "token.revoked", "caller.refused")}
@@ -129,7 +154,10 @@ async def legacy_of(url, token, **more):
 
 
 async def test_the_session_of_one_caller_is_not_there_for_another(tmp_path):
-    async with two_callers(tmp_path, {"tasks": TASKS}) as (gateway, made), legacy_of(gateway.url, made["alice"]) as client:
+    async with (
+        two_callers(tmp_path, {"tasks": TASKS}) as (gateway, made),
+        legacy_of(gateway.url, made["alice"]) as client,
+    ):
         ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
         assert (await client.post(ping)).status_code == 200
         async with httpx2.AsyncClient(timeout=20, trust_env=False, headers=bearer(made["bob"])) as other:
@@ -175,10 +203,10 @@ async def test_a_call_that_waits_for_one_caller_cannot_be_answered_by_another(tm
         speaking(gateway.url, made["bob"], capabilities={"elicitation": {"form": {}}}) as bob,
     ):
         name = "asker__ask"
-        waiting = (await alice.call(name, {"tag": "t"}))["result"]
+        waiting = (await alice.call(name, ASKED))["result"]
         assert waiting["resultType"] == "input_required", waiting
         answers = {key: {"action": "accept", "content": {}} for key in waiting["inputRequests"]}
-        retry = {"name": name, "arguments": {"tag": "t"}, "requestState": waiting["requestState"], "inputResponses": answers}
+        retry = {"name": name, "arguments": ASKED, "requestState": waiting["requestState"], "inputResponses": answers}
         stolen = (await bob.ask("tools/call", retry))[0]
         assert "Invalid requestState" in stolen["error"]["message"]
         assert "Invalid requestState" not in json.dumps((await alice.ask("tools/call", retry))[0])
@@ -223,19 +251,14 @@ async def test_what_a_token_is_not_good_for_is_neither_listed_nor_done(tmp_path)
         async with legacy_of(gateway.url, none) as old:
             answer = await old.call(listed[0])
             assert "lacks the scope 'tools'" in answer["error"]["message"]
-        done = subprocess.run(
-            [PROGRAM, "plan", "--call", listed[0], "--as", "token:none", "--config", str(gateway.config)],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = command(gateway.config, "plan", "--call", listed[0], "--as", "token:none")
         assert done.returncode == 6, done.stderr
         assert "lacks the scope 'tools'" in done.stdout
 
 
 async def settled(url, token):
     """Wait until the gateway has seen a token."""
-    async with asyncio.timeout(2):
-        while (await status_of(url, bearer(token), tool=None))[0] != 200:
-            await asyncio.sleep(0.02)
+    await comes_true(is_in_at(url), token, True, within=10)
 
 
 async def test_a_token_for_a_profile_enters_by_it_alone(tmp_path):
@@ -274,9 +297,7 @@ async def test_a_reload_takes_up_who_must_sign_in(tmp_path):
     async with two_callers(tmp_path, {"tasks": TASKS}, identity={}) as (gateway, made):
         assert (await status_of(gateway.url, tool=None))[0] == 200
         write_config(tmp_path, {"tasks": TASKS}, identity=REQUIRED)
-        async with asyncio.timeout(10):
-            while (await status_of(gateway.url, tool=None))[0] != 401:
-                await asyncio.sleep(0.05)
+        await comes_true(is_in_at(gateway.url), None, False, within=10)
         assert (await status_of(gateway.url, bearer(made["alice"]), tool=None))[0] == 200
 
 
@@ -287,9 +308,7 @@ async def test_no_token_is_written_anywhere(tmp_path):
         await status_of(gateway.url, query=f"?access_token={made['bob']}", tool=None)
         tokens(gateway.config, "revoke", "bob")
         await until(lambda: gateway.events("token.revoked"))
-        async with asyncio.timeout(5):
-            while (await status_of(gateway.url, bearer(made["bob"]), tool=None))[0] == 200:
-                await asyncio.sleep(0.02)
+        await comes_true(is_in_at(gateway.url), made["bob"], False, within=10)
         told = json.dumps(gateway.told)
         for command in ("list", "list"):
             assert made["alice"] not in tokens(gateway.config, command, "--all", "--format", "json")
@@ -318,4 +337,10 @@ async def test_the_official_client_signs_in_with_a_token(tmp_path, modern_python
         assert "tasks__greet" in json.loads(done.stdout.splitlines()[-1])["tools"]
         wrong = await asyncio.to_thread(run, "nonsense", calls)
         assert wrong.returncode != 0
-        assert {run.started["principal"] for run in gateway.runs()} == {"token:alice"}
+        narrow = tokens(gateway.config, "create", "narrow", "--scope", "tools:tasks.slow_*")
+        await settled(gateway.url, narrow)
+        lacking = await asyncio.to_thread(run, narrow, calls)
+        assert "lacks the scope 'tools:tasks.greet'" in lacking.stderr
+        refused, called = gateway.runs()
+        assert (called.started["principal"], called.status) == ("token:alice", "completed")
+        assert (refused.started["principal"], refused.status) == ("token:narrow", "refused")

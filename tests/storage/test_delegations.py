@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,8 +16,6 @@ from mcp_orchestrator.model.agent import AgentMode, AgentUsage, CostSource, Ende
 from mcp_orchestrator.model.delegation import Delegated, DelegationState, Workspace
 from mcp_orchestrator.storage.delegations import decode_delegated, encode_delegated
 from mcp_orchestrator.storage.memory import MemoryStore
-from mcp_orchestrator.storage.reading import JournalReader
-from mcp_orchestrator.storage.sqlite import SqliteStore
 from mcp_orchestrator.storage.trouble import StorageError
 
 pytestmark = pytest.mark.anyio
@@ -86,10 +84,13 @@ import asyncio, os, sys
 from pathlib import Path
 from mcp_orchestrator.model.agent import AgentMode
 from mcp_orchestrator.model.delegation import Delegated
-from mcp_orchestrator.storage.sqlite import SqliteStore
+from mcp_orchestrator.model.snapshot import Secret, StorageSpec
+from mcp_orchestrator.storage.choice import database_of
+from mcp_orchestrator.storage.store import Store
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]))
+    url = Secret(sys.argv[1]) if sys.argv[1].startswith("postgresql:") else None
+    store = Store(database_of(StorageSpec(Path(sys.argv[1] if url is None else sys.argv[3]), url=url)))
     await store.open()
     await store.delegations.save(Delegated("r1", "a", "acp", "do it", AgentMode.READ, "ada", created=1.0))
     print("saved", flush=True)
@@ -109,25 +110,13 @@ def over(kept, status=EndStatus.COMPLETED, at=9.0):
     return replace(kept, state=DelegationState.ENDED, ended=Ended(status), updated=at)
 
 
-def row(path, run="r1"):
-    with sqlite3.connect(path) as connection:
-        found = connection.execute("SELECT state, keeper FROM delegation WHERE id = ?", (run,)).fetchone()
-    connection.close()
-    return found
-
-
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "state.db"
-
-
-@pytest.fixture
-async def opened(path):
-    """Opens stores on the same file, as several gateways do."""
+async def opened(place):
+    """Opens stores on the same database, as several gateways do."""
     stores = []
 
     async def run():
-        store = SqliteStore(path)
+        store = place.store()
         await store.open()
         stores.append(store)
         return store.delegations
@@ -168,9 +157,9 @@ def test_half_a_surrogate_pair_is_replaced():
     assert kept.task == "do it"
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["database", "memory"])
 async def store(request, opened):
-    return await opened() if request.param == "sqlite" else MemoryStore().delegations
+    return await opened() if request.param == "database" else MemoryStore().delegations
 
 
 async def test_the_last_state_is_kept(store):
@@ -196,7 +185,7 @@ async def test_open_ones_are_told_oldest_first_and_recent_ones_newest_first(stor
     assert await store.recent("eve", 9) == []
 
 
-async def test_the_memory_forgets_the_oldest_that_ended(path):
+async def test_the_memory_forgets_the_oldest_that_ended():
     store = MemoryStore(ring=2).delegations
     await store.save(delegated("open", created=0.0))
     for number in range(4):
@@ -214,8 +203,8 @@ async def test_a_living_gateway_keeps_what_it_carries_out(opened):
     assert (await one.find("r1")).native is None
 
 
-async def test_what_a_gateway_leaves_open_is_taken_over_once(path, opened):
-    store = SqliteStore(path)
+async def test_what_a_gateway_leaves_open_is_taken_over_once(place, opened):
+    store = place.store()
     await store.open()
     await store.delegations.save(delegated())
     await store.delegations.save(over(delegated("r0")))
@@ -225,13 +214,19 @@ async def test_what_a_gateway_leaves_open_is_taken_over_once(path, opened):
     assert await two.unfinished() == []
     await one.save(over(delegated()))
     await two.save(over(delegated(), EndStatus.UNKNOWN))
-    assert len(list(path.parent.glob("*-keeper-*"))) == 2
 
 
 @pytest.mark.parametrize("how", ["die", "live"])
-async def test_a_gateway_that_was_killed_leaves_its_runs_and_a_living_one_does_not(path, opened, how):
+async def test_a_gateway_that_was_killed_leaves_its_runs_and_a_living_one_does_not(place, tmp_path, opened, how):
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED, str(path), how, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        sys.executable,
+        "-c",
+        KILLED,
+        place.word,
+        how,
+        str(tmp_path / "state.db"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert await process.stdout.readline() == b"saved\n"
@@ -239,42 +234,49 @@ async def test_a_gateway_that_was_killed_leaves_its_runs_and_a_living_one_does_n
             await process.wait()
         found = await (await opened()).unfinished()
         assert [one.id for one in found] == (["r1"] if how == "die" else [])
-        assert len(list(path.parent.glob("*-keeper-*"))) == (1 if how == "die" else 2)
     finally:
         await process.communicate(b"")
 
 
-async def test_what_cannot_be_read_is_left_to_a_newer_version(path, opened):
+async def test_what_cannot_be_read_is_left_to_a_newer_version(place, opened):
     store = await opened()
     await store.save(delegated())
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE delegation SET body = ?, keeper = 'gone'", ('{"id": 1}',))
-    connection.close()
+    place.ask("""UPDATE delegation SET body = '{"id": 1}', keeper = 'gone'""")
     assert await store.unfinished() == []
     assert await store.find("r1") is None
     assert await store.recent(None, 5) == []
-    assert row(path) == ("accepted", "gone")
+    assert place.ask("SELECT state, keeper FROM delegation WHERE id = 'r1'") == [("accepted", "gone")]
 
 
-async def test_nothing_is_acknowledged_after_the_file_is_gone(path, opened, monkeypatch):
+async def test_nothing_is_acknowledged_after_the_file_is_gone(on_sqlite, tmp_path, monkeypatch):
     monkeypatch.setattr("mcp_orchestrator.storage.writer.LOOK_EVERY", 0.0)
-    store = await opened()
-    path.unlink()
+    gateway = on_sqlite.store()
+    await gateway.open()
+    (tmp_path / "state" / "state.db").unlink()
     with pytest.raises(OSError, match=r"state\.db"):
-        await store.save(delegated())
+        await gateway.delegations.save(delegated())
+    await gateway.aclose()
 
 
-async def test_a_closed_store_refuses(path):
-    store = SqliteStore(path)
+async def test_the_keepers_of_a_file_leave_nothing_beside_it_when_they_end_in_order(on_sqlite):
+    gateway, beside = on_sqlite.store(), Path(on_sqlite.word).parent
+    await gateway.open()
+    await gateway.delegations.save(delegated())
+    assert len(list(beside.glob("*-keeper-*"))) == 1
+    await gateway.aclose()
+    assert list(beside.glob("*-keeper-*")) == []
+
+
+async def test_a_closed_store_refuses(place):
+    store = place.store()
     await store.open()
     await store.aclose()
     with pytest.raises(OSError, match="not open"):
         await store.delegations.save(delegated())
-    assert list(path.parent.glob("*-keeper-*")) == []
 
 
-async def test_ended_ones_go_with_the_journal(path):
-    store = SqliteStore(path)
+async def test_ended_ones_go_with_the_journal(place):
+    store = place.store()
     await store.open()
     await store.delegations.save(over(delegated("old"), at=5.0))
     await store.delegations.save(over(delegated("new"), at=15.0))
@@ -284,8 +286,8 @@ async def test_ended_ones_go_with_the_journal(path):
     await store.aclose()
 
 
-async def test_a_reader_sees_a_delegation_too(path, opened):
+async def test_a_reader_sees_a_delegation_too(place, opened):
     await (await opened()).save(delegated(native="s"))
-    with JournalReader(path) as reader:
+    with place.reader() as reader:
         assert reader.delegation("r1").native == "s"
         assert reader.delegation("r2") is None

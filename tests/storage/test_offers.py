@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.snapshot import Durability
-from mcp_orchestrator.storage.connecting import open_writer, prepare_place
 from mcp_orchestrator.storage.offers import (
     KEPT_FOR,
     decode_eras,
@@ -25,10 +24,10 @@ OFFERS = Offers("b", Era.MODERN, "2026-07-28", {"name": "s"}, {"tools": {}}, Non
 
 
 @pytest.fixture
-def connection(tmp_path):
-    path = tmp_path / "state.db"
-    prepare_place(path)
-    opened = open_writer(path, Durability.NORMAL)
+def connection(place):
+    database = place.database()
+    database.prepare()
+    opened = database.open_writer(Durability.NORMAL)
     yield opened
     opened.close()
 

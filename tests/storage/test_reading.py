@@ -1,8 +1,6 @@
 """Reading the journal: lists of runs, one run, events of a kind, beside a writer."""
 
 import os
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -12,7 +10,6 @@ from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.snapshot import Durability
 from mcp_orchestrator.storage.connecting import prepare_place
 from mcp_orchestrator.storage.delegations import encode_delegated, put_delegated
-from mcp_orchestrator.storage.keeper import Keeper
 from mcp_orchestrator.storage.reading import JournalReader
 from mcp_orchestrator.storage.trouble import StorageError
 from mcp_orchestrator.storage.writer import JournalFile
@@ -27,8 +24,9 @@ def ended(run, at, status="completed"):
     return Event(EventKind.RUN_ENDED, at, run, {"status": status, "ms": 1.5})
 
 
+GONE = 2**30
 STORY = [
-    Event(EventKind.GATEWAY_STARTED, 1.0, None, {"pid": 2**30, "runs": "lost"}),
+    Event(EventKind.GATEWAY_STARTED, 1.0, None, {"pid": GONE, "runs": "lost"}),
     started("lost", 2.0),
     started("late", 3.0, "web", "web__fetch", "fetch"),
     Event(EventKind.GATEWAY_STARTED, 4.0, None, {"pid": os.getpid(), "runs": "c"}),
@@ -45,8 +43,25 @@ STORY = [
 
 
 @pytest.fixture
+def written(place, monkeypatch):
+    """The story, written by a gateway that lives."""
+    file = place.file()
+    if "postgres" in place.word:  # where a lock tells who lives, and not the process id of a gateway on this machine
+        took_up = file._database.took_up
+
+        def alive(events):
+            took_up([event for event in events if event.data.get("pid") != GONE])
+
+        monkeypatch.setattr(file._database, "took_up", alive)
+    file.append(STORY)
+    yield file
+    file.connection.close()
+
+
+@pytest.fixture
 def path(tmp_path):
-    place = tmp_path / "state.db"
+    """The story in a file."""
+    place = tmp_path / "file.db"
     prepare_place(place)
     file = JournalFile(place, Durability.NORMAL)
     file.append(STORY)
@@ -55,8 +70,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def reader(path):
-    with JournalReader(path) as opened:
+def reader(written, place):
+    with place.reader() as opened:
         yield opened
 
 
@@ -64,17 +79,15 @@ def ids(runs):
     return [run.id for run in runs]
 
 
-def test_a_run_waits_while_a_question_of_it_is_open(tmp_path):
-    place = tmp_path / "state.db"
-    prepare_place(place)
-    file = JournalFile(place, Durability.NORMAL)
+def test_a_run_waits_while_a_question_of_it_is_open(place):
+    file = place.file()
     here = Event(EventKind.GATEWAY_STARTED, 0.0, None, {"pid": os.getpid(), "runs": "r"})
     asked, again = (Event(EventKind.QUESTION_ASKED, 2.0, "r", {"question": key}) for key in ("q1", "q2"))
     answered, too = (Event(EventKind.QUESTION_ANSWERED, 3.0, "r", {"question": key}) for key in ("q2", "q1"))
     seen = []
     for event in (here, started("r", 1.0), asked, again, answered, too, ended("r", 4.0)):
         file.append([event])
-        with JournalReader(place) as reader:
+        with place.reader() as reader:
             seen += [run.status for run in reader.runs()]
             assert len(reader.runs(status="waiting")) == int(seen[-1:] == ["waiting"])
     assert seen == ["running", "waiting", "waiting", "waiting", "running", "completed"]
@@ -137,34 +150,30 @@ def test_events_of_some_kinds_newest_first(reader):
     assert [event.data for event in reader.events([EventKind.BACKEND_ENDED])] == [{"backend": "web"}]
 
 
-def test_what_is_committed_later_is_seen(path, reader):
-    other = JournalFile(path, Durability.NORMAL)
+def test_what_is_committed_later_is_seen(place, reader):
+    other = place.file()
     other.append([ended("c", 20.0)])
     assert reader.runs(1)[0].status == "completed"
     assert reader.verify().rows == len(STORY) + 1
     other.connection.close()
 
 
-def test_a_row_that_was_edited_is_named_and_still_shown(path, reader):
-    other = JournalFile(path, Durability.NORMAL)
-    other.connection.execute("UPDATE event SET data = 'not json' WHERE seq = 5")
-    other.connection.execute("UPDATE event SET data = '[1]' WHERE seq = 7")
+def test_a_row_that_was_edited_is_named_and_still_shown(place, reader):
+    place.ask("UPDATE event SET data = 'not json' WHERE seq = 5", "UPDATE event SET data = '[1]' WHERE seq = 7")
     verdict = reader.verify()
     assert verdict.fault.seq == 5
     assert verdict.rows == 4
     assert reader.run("a")[0].data == {"unreadable": "not json"}
     assert ids(reader.runs(backend="files")) == ["c", "lost"]
     assert len(reader.runs()) == 6
-    other.connection.close()
 
 
 @pytest.mark.parametrize("column", ["at", "kind", "run", "data", "hash"])
-def test_a_row_edited_in_any_column_is_named(path, reader, column):
-    other = JournalFile(path, Durability.NORMAL)
-    value = {"at": "at + 1", "hash": "zeroblob(32)"}.get(column, f"{column} || 'x'")
-    other.connection.execute(f"UPDATE event SET {column} = {value} WHERE seq = 10")  # noqa: S608
+def test_a_row_edited_in_any_column_is_named(place, reader, column):
+    changed = {"at": "at + 1", "hash": "(SELECT hash FROM event WHERE seq = 9)"}
+    value = changed.get(column, f"{column} || 'x'")
+    place.ask(f"UPDATE event SET {column} = {value} WHERE seq = 10")  # noqa: S608
     assert reader.verify().fault.seq == 10
-    other.connection.close()
 
 
 def test_a_file_that_is_torn_says_so(path):
@@ -188,20 +197,36 @@ def test_events_of_a_run_can_be_followed(reader):
     assert reader.run("b", after=99) == []
 
 
-def delegated(path, run, keeper, **more):
+def delegated(file, run, keeper, **more):
     kept = Delegated(run, "claude", "claude-code", "do it", AgentMode.READ, "ada", **more)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        put_delegated(connection, (run, "ada", "claude", kept.state.value, keeper, 1.0, 1.0, encode_delegated(kept)))
+    put_delegated(file.connection, (run, "ada", "claude", kept.state.value, keeper, 1.0, 1.0, encode_delegated(kept)))
 
 
-def test_a_delegation_outlives_the_call_that_began_it(path, reader):
-    keeper = Keeper(path)
-    delegated(path, "a", keeper.hold())
-    delegated(path, "lost", keeper.token)
-    delegated(path, "c", "1-0123456789ab")
+def test_a_delegation_outlives_the_call_that_began_it(written, place, reader):
+    other = place.file()
+    keeper = other._database.keeper(lambda: other.connection)
+    delegated(written, "a", keeper.hold())
+    delegated(written, "lost", keeper.token)
+    delegated(written, "c", "1-0123456789ab")
     ended = Ended(EndStatus.LIMIT)
-    delegated(path, "late", "1-0123456789ab", state=DelegationState.ENDED, ended=ended)
+    delegated(written, "late", "1-0123456789ab", state=DelegationState.ENDED, ended=ended)
     found = {run.id: run.status for run in reader.runs()}
     assert (found["a"], found["lost"], found["c"], found["late"]) == ("running", "running", "lost", "limit")
     keeper.release()
+    other.connection.close()
     assert {run.id: run.status for run in reader.runs()}["a"] == "lost"
+
+
+def test_a_walk_goes_along_all_rows_in_order_with_their_hashes(written, reader, monkeypatch):
+    monkeypatch.setattr("mcp_orchestrator.storage.reading.STRIDE", 4)
+    found = list(reader.walk())
+    assert [event.seq for event, _ in found] == list(range(1, len(STORY) + 1))
+    assert all(reader.hash_of(event.seq) == digest for event, digest in found)
+    assert [event.seq for event, _ in reader.walk(run="b", kinds=["run.ended", "run.started"])] == [6, 11]
+    assert [event.seq for event, _ in reader.walk(since=12.0, until=13.0)] == [12]
+    assert reader.hash_of(99) is None
+
+
+def test_a_walk_in_any_stride_verifies(reader, monkeypatch):
+    monkeypatch.setattr("mcp_orchestrator.storage.reading.STRIDE", 5)
+    assert (reader.verify().rows, reader.verify().fault) == (len(STORY), None)

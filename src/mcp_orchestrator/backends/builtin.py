@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from mcp_orchestrator.agent_api import LongTalk
+from mcp_orchestrator.backends import builtin_results
+from mcp_orchestrator.backends.builtin_compared import shown_compared
 from mcp_orchestrator.backends.builtin_replies import Reply, refusal, reply_of, shown_run
 from mcp_orchestrator.core.delegating import shown_changes, status_word
 from mcp_orchestrator.core.naming import OWN
@@ -105,14 +107,17 @@ class BuiltinSession(Session):
     async def offers(self) -> Offers:
         """The tools, as the agents of now make them; none without agents."""
         specs = self._delegations.specs
-        wait = self._delegations.rules.wait
+        wait, results = self._delegations.rules.wait, self._delegations.engine.results
         return Offers(
             backend=OWN,
             era=Era.MODERN,
             version=LATEST_MODERN,
-            capabilities={"tools": {"listChanged": True}},
+            capabilities={"tools": {"listChanged": True}, **({} if results is None else builtin_results.CAPABILITY)},
             instructions=instructions(specs) if specs else None,
-            tools=definitions(specs, wait) if specs or self._delegations.has_runs else (),
+            tools=definitions(specs, wait, self._delegations.steering.routes.labels)
+            if specs or self._delegations.has_runs
+            else (),
+            templates=() if results is None else builtin_results.TEMPLATES,
             taken_at=self._delegations.engine.now(),
         )
 
@@ -121,7 +126,9 @@ class BuiltinSession(Session):
         self._opening.on_event(ListChanged(OfferKind.TOOL))
 
     async def invoke(self, invocation: Invocation, talk: Talk) -> Outcome:
-        """Carry out one tool call."""
+        """Carry out one tool call, or a read of a kept result."""
+        if invocation.method == "resources/read":
+            return await builtin_results.read(self._delegations.engine.results, invocation)
         name = str(invocation.params.get("name"))
         work = self._tools.get(name) if invocation.method == "tools/call" else None
         if work is None:
@@ -239,7 +246,10 @@ class BuiltinSession(Session):
                 changes = await self._delegations.workspaces.changes(kept.workspace)
             except ValueError:
                 changes = None  # the workspace is gone: what was in it is told by run_changes
-        return reply_of(shown_run(kept, delegation, changes), judge=judge)
+        shown = shown_run(kept, delegation, changes)
+        if kept.compared:
+            shown |= await shown_compared(self._delegations, kept)
+        return reply_of(shown, judge=judge)
 
     def _line(self, kept: Delegated, who: Principal) -> dict[str, Any]:
         live = self._delegations.live(kept.id, who)
@@ -368,6 +378,7 @@ def _order(asked: _Asked) -> Order:
         limits=limits,
         context=arguments.get("context"),
         trace=asked.invocation.trace,
+        client=str((asked.invocation.client.info or {}).get("name") or ""),
     )
 
 

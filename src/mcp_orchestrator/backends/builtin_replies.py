@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp_orchestrator.core.answers import choices
-from mcp_orchestrator.core.delegating import shown_changes, shown_cost, shown_usage, status_word
+from mcp_orchestrator.core.delegating import MICRO, shown_changes, shown_cost, shown_usage, status_word
 from mcp_orchestrator.core.wire.jsonrpc import encode
-from mcp_orchestrator.model.agent import AgentUsage, EndStatus, ToolUse
+from mcp_orchestrator.model.agent import Ended, EndStatus, ToolUse
 from mcp_orchestrator.model.call import Era
-from mcp_orchestrator.model.delegation import Changes, Delegated
+from mcp_orchestrator.model.delegation import Changes, Delegated, Tried
 from mcp_orchestrator.model.outcome import Completed
 from mcp_orchestrator.runtime.delegation import Delegation, OpenQuestion
 
@@ -50,7 +50,7 @@ def reply_of(shown: Mapping[str, Any], *, judge: bool) -> Reply:
 def shown_run(kept: Delegated, delegation: Delegation | None, changes: Changes | None) -> dict[str, Any]:
     """A run in the shape that `delegate` and `run_status` share."""
     ended = kept.ended
-    usage = ended.usage if ended is not None else delegation.total if delegation is not None else AgentUsage()
+    usage = ended.usage if ended is not None else delegation.total if delegation is not None else kept.usage
     shown: dict[str, Any] = {
         "run": kept.id,
         "agent": kept.agent,
@@ -61,17 +61,13 @@ def shown_run(kept: Delegated, delegation: Delegation | None, changes: Changes |
         "mode": kept.mode.value,
     }
     if ended is not None:
-        if ended.structured is not None:
-            shown["structured"] = ended.structured
-        if ended.trouble is not None or ended.message:
-            kind = ended.trouble.value if ended.trouble is not None else ended.status.value
-            shown["error"] = {"kind": kind, "message": ended.message, "retryable": ended.retryable}
-            if ended.resets_at is not None:
-                shown["error"]["resetsAt"] = ended.resets_at
-        if ended.evidence:
-            shown["evidence"] = ended.evidence
+        shown |= _of_the_end(ended)
     if changes is not None:
         shown["changes"] = shown_changes(changes, diff=False)
+    if kept.route:
+        shown["route"] = kept.route
+    if kept.tried:
+        shown["tried"] = [_tried(one) for one in kept.tried]
     if kept.native is not None:
         shown["session"] = kept.native
     if kept.context is not None:
@@ -79,6 +75,26 @@ def shown_run(kept: Delegated, delegation: Delegation | None, changes: Changes |
     if delegation is not None:
         shown |= _of_the_living(delegation, ended=ended is not None)
     return shown
+
+
+def _of_the_end(ended: Ended) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if ended.structured is not None:
+        shown["structured"] = ended.structured
+    if ended.trouble is not None or ended.message:
+        kind = ended.trouble.value if ended.trouble is not None else ended.status.value
+        shown["error"] = {"kind": kind, "message": ended.message, "retryable": ended.retryable}
+        if ended.resets_at is not None:
+            shown["error"]["resetsAt"] = ended.resets_at
+    if ended.evidence:
+        shown["evidence"] = ended.evidence
+    return shown
+
+
+def _tried(one: Tried) -> dict[str, Any]:
+    kind = one.trouble.value if one.trouble is not None else one.status.value
+    cost = None if one.cost is None else one.cost / MICRO
+    return {"agent": one.agent, "kind": kind, "message": one.message, "usd": cost}
 
 
 def _of_the_living(delegation: Delegation, *, ended: bool) -> dict[str, Any]:

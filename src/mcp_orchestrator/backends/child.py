@@ -193,6 +193,13 @@ class Child:
         if self._stdin is not None:
             self._stdin.close()
 
+    async def exited(self) -> int | None:
+        """Wait until the program itself has ended; its exit code, negative for a signal, None when it never began."""
+        if self._process is None:
+            return None
+        await self._process.exited.wait()
+        return self._process.returncode
+
     # -- what the loop tells ---------------------------------------------------------------------------------------
 
     def _data_received(self, fd: int, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ HEADINGS = ["AGENT", "KIND", "FOUND", "VERSION", "SIGNED IN", "MODE", "LABELS", 
 def row(line: Mapping[str, Any]) -> list[str]:
     """One agent as a row of a table."""
     facts = line.get("facts") or {}
-    notes = facts.get("notes") or []
+    notes = [*_bench(line), *(facts.get("notes") or [])]
     return [
         str(line["name"]),
         str(line["kind"]),
@@ -58,10 +59,18 @@ def described(line: Mapping[str, Any], out: Printer) -> str:
     }
     parts = [out.paint(safe_line(str(line["name"])), Style.STRONG)]
     parts.append("\n".join(f"{key:<12} {safe_line(str(value))}" for key, value in shown.items()))
-    notes = facts.get("notes") or []
+    notes = [*_bench(line), *(facts.get("notes") or [])]
     if notes:
         parts.append("\n".join(f"- {safe(str(note))}" for note in notes))
     return "\n\n".join(parts)
+
+
+def _bench(line: Mapping[str, Any]) -> list[str]:
+    benched = line.get("benched")
+    if not benched:
+        return []
+    until = dt.datetime.fromtimestamp(benched["until"], dt.UTC).astimezone()
+    return [f"left out until {until:%Y-%m-%d %H:%M:%S}: {benched['why']}"]
 
 
 def _word(value: object) -> str:

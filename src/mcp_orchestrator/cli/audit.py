@@ -107,11 +107,15 @@ def _compared(journal: JournalReader, expected: tuple[int, str] | None, verdict:
 @command.command("export")
 @config_option
 @format_option
-@click.option("--out", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Into this file.")
+@click.option(
+    "--out", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Into this file."
+)
 @click.option("--since", metavar="WHEN", help="From then on: 2026-11-24, 2026-11-24T12:00:00Z, or 24h (ago).")
 @click.option("--until", metavar="WHEN", help="Before then.")
 @click.option("--run", metavar="RUN", help="Only events of this run.")
-@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only this kind, or a pattern (run.*); repeatable.")
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", help="Only this kind, or a pattern (run.*); repeatable."
+)
 @click.option("--cloudevents", is_flag=True, help="As CloudEvents 1.0 (JSON), one a line.")
 def export(
     *,
@@ -200,8 +204,9 @@ def _cleaner(configuration: Configuration) -> Any:
     from mcp_orchestrator.model.rules import Redaction  # noqa: PLC0415 - likewise
 
     snapshot = configuration.snapshot
-    owners = (*snapshot.backends.values(), *snapshot.agents.values())
-    words = words_redactor([secret for owner in owners for secret in owner.confidential])
+    known = [secret for backend in snapshot.backends.values() for secret in backend.confidential]
+    known += [secret for agent in snapshot.agents.values() for secret in agent.confidential]
+    words = words_redactor(known)
     patterns = Redactor((Redaction(patterns=("secret:*",)),))
 
     def texts(value: Any) -> Any:

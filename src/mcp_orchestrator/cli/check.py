@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from mcp_orchestrator.cli.exits import Exit
-from mcp_orchestrator.cli.loading import ERROR, Loading, look, show
+from mcp_orchestrator.cli.loading import WARNING, Loading, look, show
 from mcp_orchestrator.cli.options import config_option, format_option, printer
 from mcp_orchestrator.cli.printing import safe
 
@@ -28,8 +28,8 @@ def command(config: Path | None, file: Path | None, strict: bool) -> int:
     if here and file is not None and config != file:
         raise click.UsageError("name the file once: as FILE or with --config", click.get_current_context())
     out = printer()
-    loading = look(file or config)
-    wrong = loading.snapshot is None or (strict and bool(loading.problems))
+    loading = look(file or config, strict=True)
+    wrong = loading.snapshot is None or (strict and any(problem.severity == WARNING for problem in loading.problems))
     if out.json:
         out.result(_as_json(loading, wrong), "")
     else:
@@ -57,9 +57,11 @@ def _summary(loading: Loading) -> str:
     snapshot = loading.snapshot
     if snapshot is None:
         return ""
-    warnings = sum(problem.severity != ERROR for problem in loading.problems)
+    warnings = sum(problem.severity == WARNING for problem in loading.problems)
     agents = [_count(len(snapshot.agents), "agent")] if snapshot.agents else []
     parts = [_count(len(snapshot.backends), "backend"), *agents, _count(len(snapshot.profiles), "profile")]
+    if snapshot.tools:
+        parts.append(_count(len(snapshot.tools), "logical tool"))
     if warnings:
         parts.append(_count(warnings, "warning"))
     return f"{safe(str(loading.path))} is right: {', '.join(parts)}."

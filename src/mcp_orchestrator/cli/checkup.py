@@ -26,8 +26,9 @@ from mcp_orchestrator.listeners.control import GatewayCard, read_card
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.errors import BackendError
-from mcp_orchestrator.model.snapshot import BackendSpec, TransportKind
+from mcp_orchestrator.model.snapshot import BackendSpec, StorageSpec, TransportKind
 from mcp_orchestrator.plugin_api import Backend, Opening
+from mcp_orchestrator.storage.choice import database_of
 from mcp_orchestrator.storage.connecting import open_reader
 from mcp_orchestrator.storage.trouble import StorageError
 from mcp_orchestrator.wiring import SERVER_INFO, run
@@ -116,7 +117,8 @@ def _state(configuration: Configuration, card: GatewayCard | None) -> Iterator[F
             yield Finding("problem", "gateway", text, fix)
         else:
             yield Finding("ok", "gateway", "none is running with this configuration")
-    yield _writable(path)
+    storage = configuration.snapshot.storage
+    yield _writable(path) if storage.url is None else _reached(storage)
 
 
 def _sign_in(configuration: Configuration) -> Iterator[Finding]:
@@ -134,7 +136,20 @@ def _sign_in(configuration: Configuration) -> Iterator[Finding]:
         fix = "add identity: {required: true}, and make tokens with mcp-orchestrator tokens create NAME"
         yield Finding("warning", "sign-in", text, fix)
     else:
-        yield Finding("ok", "sign-in", "not required: whoever reaches the loopback address may call")
+        yield Finding("ok", "sign-in", "not required: whoever is on this machine may call")
+
+
+def _reached(storage: StorageSpec) -> Finding:
+    """Whether the database answers and lets us in."""
+    try:
+        database_of(storage).open_reader().close()
+    except StorageError as error:
+        if error.errno == errno.ENOENT:
+            return Finding("ok", "state", f"{storage.name} answers; what we need is made there at the first start")
+        if error.errno == errno.EINVAL and "older schema" in str(error):
+            return Finding("ok", "state", f"{storage.name}, of an older version: brought up to date at the next start")
+        return Finding("problem", "state", str(error))
+    return Finding("ok", "state", storage.name)
 
 
 def _writable(path: Path) -> Finding:

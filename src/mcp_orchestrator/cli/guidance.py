@@ -28,7 +28,9 @@ def next_steps(url: str, config: Path, *, sign_in: bool = False) -> dict[str, st
     first, header = {}, ""
     if sign_in:
         create = f"{typed_command()} tokens create NAME --config {_word(config)}"
-        first = {f"Sign in: a token for each client, kept in {TOKEN_VARIABLE}": f'export {TOKEN_VARIABLE}="$({create})"'}
+        first = {
+            f"Sign in: a token for each client, kept in {TOKEN_VARIABLE}": f'export {TOKEN_VARIABLE}="$({create})"'
+        }
         header = f' --header "Authorization: Bearer ${TOKEN_VARIABLE}"'
         http |= {"headers": {"Authorization": f"Bearer ${{env:{TOKEN_VARIABLE}}}"}}
     return {

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ERROR = "error"
 """The severity (`config.diagnose.Severity`) for which a file is refused."""
 
+WARNING = "warning"
+"""The severity of what should be mended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loading:
@@ -37,15 +40,18 @@ class Configuration:
     problems: tuple[Problem, ...]
 
 
-def look(explicit: Path | None) -> Loading:
-    """Find the configuration (`--config`, working directory, user's directory) and load it; never raises."""
+def look(explicit: Path | None, *, strict: bool = False) -> Loading:
+    """Find the configuration (`--config`, working directory, user's directory) and load it; never raises.
+
+    With `strict`, what speaks against servers as they were last seen is an error.
+    """
     from mcp_orchestrator.config.files import find  # noqa: PLC0415 - help must not pay for it
     from mcp_orchestrator.wiring import load_config  # noqa: PLC0415 - likewise
 
     found = find(explicit, environ=os.environ, directory=Path.cwd())
     if not isinstance(found, Path):
         return Loading(None, None, (found,))
-    loaded = load_config(found)
+    loaded = load_config(found, strict=strict)
     return Loading(found, loaded.snapshot, tuple(loaded.problems))
 
 
@@ -80,7 +86,7 @@ def show(problems: Iterable[Problem], printer: Printer) -> None:
     """Print problems on standard error."""
     for problem in problems:
         first, newline, rest = safe(problem.render()).partition("\n")
-        colour = Style.BAD if problem.severity == ERROR else Style.WARN
+        colour = {ERROR: Style.BAD, WARNING: Style.WARN}.get(problem.severity, Style.FAINT)
         printer.note(first, colour)
         if newline:
             printer.note(rest)

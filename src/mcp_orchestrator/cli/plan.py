@@ -17,6 +17,7 @@ from mcp_orchestrator.cli.options import config_option, format_option, printer, 
 from mcp_orchestrator.cli.printing import Printer, Style, safe_line
 from mcp_orchestrator.cli.reach import act, act_on_running, is_running
 from mcp_orchestrator.cli.reasons import reason_lines
+from mcp_orchestrator.config.sections import OWN_TOOLS
 from mcp_orchestrator.model.snapshot import Snapshot, StartPolicy
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @profile_option
 @format_option
 @click.argument("words", metavar="[KEY=VALUE]...", nargs=-1)
-def command(
+def command(  # noqa: PLR0917 - click names them all
     tool: str, json_text: str | None, who: str | None, config: Path | None, profile: str | None, words: tuple[str, ...]
 ) -> int:
     """Explain where a call would go and why, without making it.
@@ -74,7 +75,7 @@ class _Question:
         if self.profile is not None and self.profile not in snapshot.profiles:
             bad_usage(f"no profile named '{self.profile}'", f"there are: {', '.join(snapshot.profiles) or 'none'}")
         prepared = memory.catalog(self.profile).tool(self.tool)
-        if prepared is None and memory.unknown:
+        if prepared is None and (memory.unknown or (self.tool in OWN_TOOLS and snapshot.agents)):
             return None
         definition = prepared.offer.definition if prepared is not None else None
         return memory.plan(self.tool, self.given(definition), self.profile, self.who)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ import click
 
 from mcp_orchestrator.cli import run_watch
 from mcp_orchestrator.cli.arguments import read
-from mcp_orchestrator.cli.exits import Ended, Exit, bad_usage
+from mcp_orchestrator.cli.exits import bad_usage
+from mcp_orchestrator.cli.journal import opened_journal
 from mcp_orchestrator.cli.loading import Configuration, require
 from mcp_orchestrator.cli.options import config_before, config_option, format_option, printer
 from mcp_orchestrator.cli.printing import Printer, Style, safe_json, safe_line
@@ -24,7 +24,7 @@ from mcp_orchestrator.model.conversation import ACTIONS, Question
 from mcp_orchestrator.model.event import EventKind
 
 if TYPE_CHECKING:
-    from mcp_orchestrator.storage.reading import JournalReader, RunRow, StoredEvent
+    from mcp_orchestrator.storage.reading import RunRow, StoredEvent
 
 STATUSES = ("running", "waiting", "completed", "failed", "cancelled", "refused", "limit", "unknown", "lost")
 
@@ -47,7 +47,7 @@ def command() -> None:
 def list_(config: Path | None, limit: int, before: int | None, **only: str | None) -> None:
     """List runs, the newest first."""
     out = printer()
-    with _journal(require(config, out)) as journal:
+    with opened_journal(require(config, out)) as journal:
         found = journal.runs(limit, before, **only)
     rows = [_row(run) for run in found]
     headings = ["RUN", "STARTED", "STATUS", "MS", "BACKEND", "CALL", "WHY"]
@@ -64,7 +64,7 @@ def show(config: Path | None, run: str) -> None:
     """Show one run: what was asked, why it went where it went, how it ended, and what it asks now."""
     out = printer()
     configuration = require(config, out)
-    with _journal(configuration) as journal:
+    with opened_journal(configuration) as journal:
         events = journal.run(run)
     if not events:
         bad_usage(f"the journal has no run '{run}'", "mcp-orchestrator runs list shows the newest ones")
@@ -87,7 +87,7 @@ def watch(config: Path | None, run: str) -> None:
         else:
             out.line(run_watch.line(event, _local(event.at), out))
 
-    with _journal(require(config, out)) as journal:
+    with opened_journal(require(config, out)) as journal:
         if not journal.run(run, limit=1):
             bad_usage(f"the journal has no run '{run}'", "mcp-orchestrator runs list shows the newest ones")
         run_watch.follow(journal, run, tell)
@@ -193,18 +193,6 @@ def _prompt(params: Mapping[str, Any]) -> list[str]:
         text = content.get("text") if plain and isinstance(content, Mapping) else content
         lines.append(f"  {safe_line(str(said.get('role', ''))):<10} {_value(text)}")
     return lines
-
-
-def _journal(configuration: Configuration) -> JournalReader:
-    from mcp_orchestrator.storage.reading import JournalReader  # noqa: PLC0415 - not needed for help
-    from mcp_orchestrator.storage.trouble import StorageError  # noqa: PLC0415 - likewise
-
-    try:
-        return JournalReader(configuration.snapshot.storage.path)
-    except StorageError as error:
-        if error.errno != errno.ENOENT:
-            raise Ended(Exit.USAGE, str(error)) from error
-        raise Ended(Exit.UNREACHABLE, str(error), fix="mcp-orchestrator serve writes the journal") from error
 
 
 def as_json(run: RunRow) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from mcp_orchestrator.model.caller import Token
 from mcp_orchestrator.model.event import Event, EventKind
 
 if TYPE_CHECKING:
-    from mcp_orchestrator.storage.sqlite import SqliteStore
+    from mcp_orchestrator.storage.store import Store
 
 Result = TypeVar("Result")
 
@@ -59,7 +59,7 @@ def command() -> None:
 @click.option("--expires", default="30d", show_default=True, metavar="DURATION", help="Its life: 12h, 30d; or never.")
 @click.option("--profile", metavar="NAME", help="Let it in by this profile alone.")
 @click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group of its caller; more than once.")
-def create(
+def create(  # noqa: PLR0917 - click names them all
     config: Path | None, name: str, wanted: tuple[str, ...], expires: str, profile: str | None, groups: tuple[str, ...]
 ) -> int:
     """Make a token for the caller NAME and print it: this once, only its hash is kept.
@@ -98,7 +98,7 @@ def list_(config: Path | None, everything: bool) -> int:
     out = printer()
     now = time.time()
 
-    async def look(store: SqliteStore) -> list[Token]:
+    async def look(store: Store) -> list[Token]:
         return list(await store.tokens.everyone())
 
     found = [token for token in _with_store(require(config, out), look) if everything or token.is_good(now)]
@@ -125,7 +125,9 @@ def revoke(config: Path | None, which: str) -> int:
     keep = configuration.snapshot.observe.journal
     gone = _with_store(configuration, lambda store: _revoke(store, which, now, keep=keep))
     if gone is None:
-        bad_usage(f"no token of the name or id '{which}' is in force", "mcp-orchestrator tokens list shows those that are")
+        bad_usage(
+            f"no token of the name or id '{which}' is in force", "mcp-orchestrator tokens list shows those that are"
+        )
     out.result({"revoked": _as_json(gone, now)}, f"Revoked: {safe_line(gone.name)} ({gone.id})")
     return Exit.DONE
 
@@ -152,11 +154,13 @@ def _until(expires: str, now: float) -> float | None:
         return None
     seconds = parse_duration(expires)
     if seconds is None or not 1 <= seconds <= LONGEST:
-        bad_usage(f"--expires '{expires}' is no duration from 1s to {show_duration(LONGEST)}", "write 12h, 30d or never")
+        bad_usage(
+            f"--expires '{expires}' is no duration from 1s to {show_duration(LONGEST)}", "write 12h, 30d or never"
+        )
     return now + seconds
 
 
-async def _add(store: SqliteStore, token: Token, *, keep: bool) -> None:
+async def _add(store: Store, token: Token, *, keep: bool) -> None:
     from mcp_orchestrator.storage.tokens import NameTakenError  # noqa: PLC0415 - help must not pay for it
 
     try:
@@ -169,7 +173,7 @@ async def _add(store: SqliteStore, token: Token, *, keep: bool) -> None:
         store.record(Event(EventKind.TOKEN_CREATED, token.created, None, {**facts, "by": _operator()}))
 
 
-async def _revoke(store: SqliteStore, which: str, now: float, *, keep: bool) -> Token | None:
+async def _revoke(store: Store, which: str, now: float, *, keep: bool) -> Token | None:
     gone: Token | None = await store.tokens.revoke(which, now)
     if gone is None:
         return None
@@ -185,15 +189,16 @@ def _operator() -> str:
     return local_principal().id
 
 
-def _with_store(configuration: Configuration, work: Callable[[SqliteStore], Awaitable[Result]]) -> Result:
+def _with_store(configuration: Configuration, work: Callable[[Store], Awaitable[Result]]) -> Result:
     """Do something with the storage of the configuration, which a running gateway may have open as well."""
-    from mcp_orchestrator.storage.sqlite import SqliteStore  # noqa: PLC0415 - help must not pay for it
+    from mcp_orchestrator.storage.choice import database_of  # noqa: PLC0415 - help must not pay for it
+    from mcp_orchestrator.storage.store import Store  # noqa: PLC0415 - likewise
     from mcp_orchestrator.wiring import run  # noqa: PLC0415 - likewise
 
     spec = configuration.snapshot.storage
 
     async def doing() -> Result:
-        store = SqliteStore(spec.path, spec.durability)
+        store = Store(database_of(spec), spec.durability)
         await store.open()
         try:
             return await work(store)

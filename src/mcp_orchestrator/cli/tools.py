@@ -118,9 +118,28 @@ def _described(found: Mapping[str, Any], out: Printer) -> str:
     facts.append(["pin", str(found.get("pin", ""))[:_PIN_SHOWN]])
     facts += [[key, safe_line(str(value))] for key, value in _hints(found["definition"]).items()]
     parts.append("\n".join(f"{key:<10} {safe_line(value)}" for key, value in facts))
+    logical = found.get("logical")
+    if isinstance(logical, Mapping):
+        parts.append(_providers(logical, out))
     rows = _inputs(schema_of(found))
     parts.append(out.table(["ARGUMENT", "TYPE", "NEEDED", "DESCRIPTION"], rows) if rows else "It takes no arguments.")
     return "\n\n".join(parts)
+
+
+def _providers(logical: Mapping[str, Any], out: Printer) -> str:
+    rows = [
+        [
+            safe_line(one["tool"]),
+            "" if one["offered"] else "not offered now",
+            safe_line(one["when"]),
+            str(one["weight"]),
+            "" if one["price"] is None else f"{one['price'] / 1_000_000:g} USD",
+            "yes" if one["repeatable"] else "",
+        ]
+        for one in logical["providers"]
+    ]
+    head = f"Providers ({logical['strategy']}):"
+    return f"{head}\n{out.table(['PROVIDER', 'STATE', 'WHEN', 'WEIGHT', 'PRICE', 'REPEATABLE'], rows)}"
 
 
 def _hints(definition: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ CALENDAR: Final = ("hour", "day", "week", "month", "total")
 
 _LIMIT = Record(
     (
-        Field("usd", Money(0.000001, 1e9), "US dollars.", None, 200),
+        Field("usd", Money(0.0001, 999_999), "US dollars.", None, 200),
         Field("tokens", Whole(1), "Tokens of agents and of sampling, read and written together.", None, 1_000_000),
         Field("calls", Whole(1), "Calls and delegations.", None, 1000),
         Field("seconds", Duration(0.001), "Time that calls and delegations take, added up.", None, "10h"),
@@ -25,7 +25,13 @@ _LIMIT = Record(
 _ESTIMATE = Record(
     (
         Field("tokens", Whole(1), "Tokens of a delegation. Default: 10000.", None, 50_000),
-        Field("seconds", Duration(0.001), "How long a call takes. Default: 10 s, of a delegation its time limit.", None, "30s"),
+        Field(
+            "seconds",
+            Duration(0.001),
+            "How long a call takes. Default: 10 s, of a delegation its time limit.",
+            None,
+            "30s",
+        ),
     )
 )
 
@@ -38,7 +44,9 @@ _RAISE = Record(
 
 BUDGET: Final = Record(
     (
-        Field("id", Text(r"[A-Za-z0-9_.-]{1,64}", "a name: 1 to 64 of A-Z a-z 0-9 _ . -"), "Its name.", None, "team-month"),
+        Field(
+            "id", Text(r"[A-Za-z0-9_.-]{1,64}", "a name: 1 to 64 of A-Z a-z 0-9 _ . -"), "Its name.", None, "team-month"
+        ),
         Field("match", MATCH, "What counts against it. Absent: everything."),
         Field(
             "per",
@@ -60,7 +68,9 @@ BUDGET: Final = Record(
             "month",
         ),
         Field("timeZone", Text(), "The time zone of the calendar.", "UTC", "Europe/Berlin"),
-        Field("softPercent", Whole(1, 100), "At how much of the limit it is warned, in the log and in the journal.", 80),
+        Field(
+            "softPercent", Whole(1, 100), "At how much of the limit it is warned, in the log and in the journal.", 80
+        ),
         Field(
             "onExceeded",
             Choice(tuple(OnExceeded)),
@@ -68,7 +78,12 @@ BUDGET: Final = Record(
             "for a while; `reroute` to the next provider or agent that can still be paid, and refuse if there is none.",
             str(OnExceeded.REFUSE),
         ),
-        Field("approvers", ListOf(APPROVER, alone=True), "Who may raise it: `operator`, principals, `group:NAME`.", ["operator"]),
+        Field(
+            "approvers",
+            ListOf(APPROVER, alone=True),
+            "Who may raise it: `operator`, principals, `group:NAME`.",
+            ["operator"],
+        ),
         Field("raise", _RAISE, "By how much and for how long an approval raises the limit."),
         Field(
             "unknownPrice",

@@ -115,11 +115,11 @@ class _Reader:
             return UnknownPrice.DENY, 0
         if isinstance(node, Table) and len(node.entries) == 1:
             word, value = next((key, getattr(entry.value, "value", None)) for key, entry in node.entries.items())
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if word == "flat" and number and 0 < value <= MICRO:
-                return UnknownPrice.FLAT, round(value * MICRO)
-            if word == "unmeasured" and number and isinstance(value, int) and value > 0:
-                return UnknownPrice.UNMEASURED, value
+            number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+            if word == "flat" and 0 < number <= MICRO:
+                return UnknownPrice.FLAT, max(1, round(number * MICRO))
+            if word == "unmeasured" and isinstance(number, int) and number > 0:
+                return UnknownPrice.UNMEASURED, number
         message = f"unknownPrice of budget {self._values['id']} is none of deny, flat and unmeasured"
         fix = "write deny, {flat: DOLLARS} or {unmeasured: CALLS}"
         self._notes.error(Code.MALFORMED, message, _place(self._node, "unknownPrice"), fix)

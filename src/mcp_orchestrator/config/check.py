@@ -178,7 +178,9 @@ class _Checker:
         self._notes.error(Code.WRONG_TYPE, message, node.start, fix or f"write {expected}")
 
     def _scalar(self, shape: Text | Flag | Whole | Duration | Size | Money | Choice, node: Scalar, path: str) -> Any:
-        filled = self._references.fill(node)
+        secret = isinstance(shape, Text) and shape.secrets
+        references = self._references.within(foreign=False, secrets_fit=True) if secret else self._references
+        filled = references.fill(node)
         if filled is None:
             return ABSENT
         meant = resolve_plain(filled.text) if filled.referred else node.value

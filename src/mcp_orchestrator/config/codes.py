@@ -29,7 +29,7 @@ class Code(enum.StrEnum):
     NOT_A_QUANTITY = "C014"
     MALFORMED = "C015"
     NOT_CARRIED_OUT = "C020"
-    STORAGE_NOT_CARRIED_OUT = "C021"
+    STORAGE_LACKS_PACKAGE = "C021"
     LITERAL_SECRET = "C030"  # noqa: S105 - the code of a problem
     UNSET_VARIABLE = "C031"
     SECRET_UNRESOLVED = "C032"  # noqa: S105 - the code of a problem
@@ -72,6 +72,9 @@ class Code(enum.StrEnum):
     BAD_SCHEMA = "C085"
     NOT_PROVED = "C086"
     TOOL_NAME_TAKEN = "C087"
+
+    UNKNOWN_AGENT = "C090"
+    UNREACHABLE_ROUTE = "C091"
 
     @property
     def explained(self) -> Explained:
@@ -122,8 +125,9 @@ _EXPLAINED = {
         "The section is part of the format, but this version would do nothing with it. A rule that silently does "
         "nothing is worse than none, so it is refused until it works. Remove it, or leave it empty.",
     ),
-    Code.STORAGE_NOT_CARRIED_OUT: Explained(
-        "this storage is not carried out by this version yet", "Only SQLite is. Use `sqlite:///PATH`."
+    Code.STORAGE_LACKS_PACKAGE: Explained(
+        "PostgreSQL needs a package that is not installed",
+        "Install the extra: `pip install 'mcp-orchestrator[postgres]'`. SQLite (`sqlite:///PATH`) needs nothing.",
     ),
     Code.LITERAL_SECRET: Explained(
         "a secret in clear text",
@@ -147,8 +151,8 @@ _EXPLAINED = {
     ),
     Code.MISPLACED_SECRET: Explained(
         "a secret may not stand here",
-        "Only `env`, `headers`, `args` and `url` of a server or an agent are kept secret all the way; elsewhere the "
-        "value would be shown in logs and listings.",
+        "Only `env`, `headers`, `args` and `url` of a server or an agent, and `storage.url`, are kept secret all the way; "
+        "elsewhere the value would be shown in logs and listings.",
     ),
     Code.SERVER_NAME: Explained(
         "unusable server name",
@@ -196,7 +200,11 @@ _EXPLAINED = {
         "An address other than loopback can be reached by other machines, and through DNS rebinding by web pages. "
         "List the host names that clients use under `listeners.http.allowedHosts`.",
     ),
-    Code.BAD_STORAGE: Explained("unusable storage address", "Write `sqlite:///PATH`; four slashes for an absolute path."),
+    Code.BAD_STORAGE: Explained(
+        "unusable storage address",
+        "Write `sqlite:///PATH`; four slashes for an absolute path. Or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` "
+        "with a reference for the password.",
+    ),
     Code.OPEN_WITHOUT_SIGN_IN: Explained(
         "open to the network without sign-in",
         "Whoever reaches an address other than loopback could call every tool. Let callers sign in with "
@@ -283,12 +291,17 @@ _EXPLAINED = {
     Code.NOT_PROVED: Explained(
         "what a server offers is not known yet",
         "Arguments are proved against what servers offered when they were last seen. Nothing is remembered of this one, so "
-        "that each call is checked when it is made. `mcp-orchestrator doctor` starts all servers once. A note: it does not "
+        "that each call is checked when it is made. A gateway that serves remembers what servers offer. A note: it does not "
         "count as a warning.",
     ),
     Code.TOOL_NAME_TAKEN: Explained(
         "a name that something else has already",
         "Logical tools are tools of the gateway and may not be called like another one of its own. Arguments and tools that "
         "are renamed need names of their own as well.",
+    ),
+    Code.UNKNOWN_AGENT: Explained("there is no agent of this name", "Agents are named under `agents`."),
+    Code.UNREACHABLE_ROUTE: Explained(
+        "a route that is never reached",
+        "The first route that fits is taken. One before this fits whatever this one fits, without a condition.",
     ),
 }  # fmt: skip

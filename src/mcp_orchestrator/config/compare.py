@@ -16,8 +16,8 @@ class Changes:
     """Names of servers and of agents by what a reload does to them (sorted), and which other parts differ.
 
     `profiles_changed` covers what clients see: profiles, and the tools that a server's definition leaves out;
-    `limits_changed` page size, list wait, question expiry and mouths; `delegation_changed` what holds for all
-    agents, and their order.
+    `limits_changed` page size, list wait, question expiry, mouths and the bounds of results; `delegation_changed` what holds for all
+    agents, their order and routes; `tools_changed` logical tools and overrides.
     Disabled servers and agents count as absent. Files that agents refer to (scripts, profiles) are not looked into.
     """
 
@@ -35,6 +35,7 @@ class Changes:
     agents_changed: tuple[str, ...] = ()
     delegation_changed: bool = False
     identity_changed: bool = False
+    tools_changed: bool = False
     budgets_changed: bool = False
 
     @property
@@ -43,7 +44,13 @@ class Changes:
         names = self.added or self.removed or self.changed
         parts = (self.listeners_changed, self.profiles_changed, self.storage_changed, self.observe_changed)
         agents = self.agents_added or self.agents_removed or self.agents_changed
-        others = (self.limits_changed, self.delegation_changed, self.identity_changed, self.budgets_changed)
+        others = (
+            self.limits_changed,
+            self.delegation_changed,
+            self.tools_changed,
+            self.identity_changed,
+            self.budgets_changed,
+        )
         return not names and not agents and not any(parts) and not any(others)
 
 
@@ -67,7 +74,8 @@ def compare(old: Snapshot, new: Snapshot) -> Changes:
         agents_added=tuple(sorted(has.keys() - had.keys())),
         agents_removed=tuple(sorted(had.keys() - has.keys())),
         agents_changed=tuple(name for name in sorted(had.keys() & has.keys()) if had[name] != has[name]),
-        delegation_changed=old.delegation != new.delegation or tuple(had) != tuple(has),
+        delegation_changed=(old.delegation, old.routes, *had) != (new.delegation, new.routes, *has),
+        tools_changed=(dict(old.tools), dict(old.overrides)) != (dict(new.tools), dict(new.overrides)),
         identity_changed=old.identity != new.identity,
         budgets_changed=(old.budgets, old.prices) != (new.budgets, new.prices),
     )
@@ -79,8 +87,8 @@ def _filters(specs: Mapping[str, BackendSpec]) -> set[tuple[str, tuple[str, ...]
     }
 
 
-def _limits(snapshot: Snapshot) -> tuple[int, float, float, tuple[str, ...]]:
-    return snapshot.page_size, snapshot.list_wait, snapshot.question_expiry, snapshot.mouths
+def _limits(snapshot: Snapshot) -> tuple[object, ...]:
+    return snapshot.page_size, snapshot.list_wait, snapshot.question_expiry, snapshot.mouths, snapshot.results
 
 
 def fingerprint(spec: BackendSpec) -> str:

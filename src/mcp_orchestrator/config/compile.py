@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mcp_orchestrator.config.agent_routes import read_routes
 from mcp_orchestrator.config.agents import read_agents
 from mcp_orchestrator.config.budgets import read_budgets, read_prices
 from mcp_orchestrator.config.check import Checked
@@ -19,8 +20,10 @@ from mcp_orchestrator.config.document import Listing, Node, Place, Scalar, Table
 from mcp_orchestrator.config.files import Source, data_directory, expand
 from mcp_orchestrator.config.identities import check_open, is_loopback, read_identity
 from mcp_orchestrator.config.masking import shown
+from mcp_orchestrator.config.overrides import read_overrides
 from mcp_orchestrator.config.policies import read_policies
 from mcp_orchestrator.config.references import References
+from mcp_orchestrator.config.results import read_bound, read_results
 from mcp_orchestrator.config.sections import (
     DEFAULT_LIST_WAIT,
     DEFAULT_MOUTHS,
@@ -29,11 +32,13 @@ from mcp_orchestrator.config.sections import (
     OWN_TOOLS,
 )
 from mcp_orchestrator.config.servers import read_servers, server_names
+from mcp_orchestrator.config.storage import read_storage
+from mcp_orchestrator.config.tools import read_tools
+from mcp_orchestrator.model.results import ResultsSpec
 from mcp_orchestrator.model.snapshot import (
     A2aSpec,
     BackendSpec,
     DelegationSpec,
-    Durability,
     EraPolicy,
     HttpSpec,
     NameStyle,
@@ -44,7 +49,6 @@ from mcp_orchestrator.model.snapshot import (
     StorageSpec,
 )
 
-_SQLITE: Final = "sqlite:///"
 _WILD: Final = re.compile(r"[*?\[]")
 
 
@@ -68,12 +72,16 @@ def compile_snapshot(source: Source, root: Table, checked: Checked, references: 
         question_expiry=checked.get("questions", {}).get("expire", DEFAULT_QUESTION_EXPIRY),
         mouths=tuple(checked.get("questions", {}).get("mouths", DEFAULT_MOUTHS)),
         agents=agents,
+        routes=read_routes(root, checked.get("routes", ()), tuple(checked.get("agents", {})), references.notes),
         delegation=compiler.delegation(),
         a2a=compiler.a2a(),
         policies=read_policies(root, checked.get("policies", []), references.notes),
         identity=read_identity(root, checked.get("identity", {}), references.notes),
         budgets=read_budgets(root, checked.get("budgets", ()), references.notes, str(source.path)),
         prices=read_prices(root, checked.get("prices", {}), references.notes),
+        results=compiler.results(),
+        overrides=read_overrides(root, checked.get("overrides", {}), references, server_names(root)),
+        tools=read_tools(root, checked.get("tools", {}), references, server_names(root)),
     )
 
 
@@ -132,14 +140,29 @@ class _Compiler:
                 tuple(values.get("include", ())),
                 tuple(values.get("exclude", ())),
                 NameStyle(values.get("names", NameStyle.PREFIXED)),
+                read_bound(values.get("results", {})),
                 where=f"{self.source.path}:{locate(self.root, 'profiles', name).line}",
             )
         return found
 
+    def results(self) -> ResultsSpec:
+        """How much of results is handed on; patterns that fit no server are warned of."""
+        values = self.checked.get("results", {})
+        names, ours = server_names(self.root), self.checked.get("tools", {})
+        for pattern in values.get("tools", {}):
+            if "${" in pattern or _may_match(pattern, names) or any(fnmatch.fnmatchcase(one, pattern) for one in ours):
+                continue
+            message = f"pattern {shown(pattern)} of results.tools fits no server"
+            place = locate(self.root, "results", "tools", pattern)
+            self.notes.warn(Code.PATTERN_WITHOUT_MATCH, message, place, "write SERVER.NAME")
+        return read_results(values)
+
     def _report_idle_patterns(self, profile: str, key: str, names: Sequence[str]) -> None:
         node = _descend(self.root, "profiles", profile, key)
+        ours = self.checked.get("tools", {})
         for item in node.items if isinstance(node, Listing) else ():
-            if not isinstance(item, Scalar) or "${" in item.text or _may_match(item.text, names):
+            fits_ours = any(fnmatch.fnmatchcase(tool, item.text) for tool in ours) if isinstance(item, Scalar) else False
+            if not isinstance(item, Scalar) or "${" in item.text or fits_ours or _may_match(item.text, names):
                 continue
             head = item.text.split(".", 1)[0]
             near = closest(head, names)
@@ -197,28 +220,9 @@ class _Compiler:
         return Path(os.path.normpath(expand(text, self.references.environ, self.references.directory)))
 
     def storage(self) -> StorageSpec:
-        values = self.checked.get("storage", {})
-        durability = Durability(values.get("durability", Durability.NORMAL))
-        more = {"retain": values["retain"]} if "retain" in values else {}
-        return StorageSpec(self._storage_path(values.get("url")), durability, **more)
-
-    def _storage_path(self, url: str | None) -> Path:
-        default = data_directory(self.references.environ) / "state.db"
-        if url is None:
-            return default
-        place = self._place("storage", "url")
-        path = url.removeprefix(_SQLITE)
-        if url.startswith(("postgres://", "postgresql://", "postgresql+")):
-            message = "PostgreSQL storage is not carried out by this version yet"
-            self.notes.error(Code.STORAGE_NOT_CARRIED_OUT, message, place, "use sqlite:///PATH")
-        elif not url.startswith(_SQLITE) or not path or "?" in path or path == ":memory:" or path.endswith("/"):
-            message = "storage.url must be sqlite:///PATH with the path of a file"
-            self.notes.error(
-                Code.BAD_STORAGE, message, place, "e.g. sqlite:///~/.local/share/mcp-orchestrator/state.db"
-            )
-        else:
-            return expand(path, self.references.environ, self.references.directory)
-        return default
+        url = self.checked.get("storage", {}).get("url")
+        written = _descend(self.root, "storage", "url")
+        return read_storage(self.checked.get("storage", {}), url, written, self.references)
 
     def _place(self, *path: str) -> Place:
         return locate(self.root, *path)

@@ -17,10 +17,11 @@ _LEAD: Final = 40
 
 
 class Severity(enum.StrEnum):
-    """Whether a file with this problem is refused."""
+    """Whether a file with this problem is refused; a note is only worth knowing."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,10 @@ class Notes:
     def warn(self, code: Code, message: str, place: Place | None, fix: str = "") -> None:
         """Note something that should be mended."""
         self._drafts.append((code, message, place, fix, Severity.WARNING))
+
+    def note(self, code: Code, message: str, place: Place | None, fix: str = "") -> None:
+        """Note something that is worth knowing and no problem."""
+        self._drafts.append((code, message, place, fix, Severity.NOTE))
 
     def hide(self, spans: list[Span]) -> None:
         """Say which parts of the file must never be shown."""

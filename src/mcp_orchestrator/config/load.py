@@ -10,6 +10,7 @@ from mcp_orchestrator.config.check import check
 from mcp_orchestrator.config.compile import compile_snapshot
 from mcp_orchestrator.config.diagnose import Problem, Severity
 from mcp_orchestrator.config.files import read
+from mcp_orchestrator.config.proving import Remembered, prove
 from mcp_orchestrator.config.references import References
 from mcp_orchestrator.model.snapshot import Secret, Snapshot
 
@@ -32,13 +33,22 @@ class Loaded:
         return tuple(problem for problem in self.problems if problem.severity is Severity.WARNING)
 
 
-def load(path: Path, *, environ: Mapping[str, str], secrets: Mapping[str, Callable[[str], Secret]]) -> Loaded:
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    secrets: Mapping[str, Callable[[str], Secret]],
+    remember: Callable[[Snapshot], Remembered] = lambda _snapshot: lambda _server: None,
+    strict: bool = False,
+) -> Loaded:
     """Load a file.
 
     Args:
         path: the file; `.json` is read as JSON (with comments), everything else as YAML.
         environ: for `${env:NAME}`, for `~` and for the default places.
         secrets: by scheme, what resolves `${secret:SCHEME/NAME}`; it raises LookupError with what to do.
+        remember: gives what servers offered when they were last seen; asked only where tools are mapped or overridden.
+        strict: whether what speaks against servers as they were last seen is an error, or a warning.
     """
     source, notes = read(path)
     if source.root is None:
@@ -46,8 +56,10 @@ def load(path: Path, *, environ: Mapping[str, str], secrets: Mapping[str, Callab
     references = References(environ, secrets, path.parent.absolute(), notes)
     checked = check(source.root, references)
     snapshot = compile_snapshot(source, source.root, checked, references)
+    if snapshot.tools or snapshot.overrides:
+        prove(source.root, snapshot, notes, remember(snapshot), strict=strict)
     problems = notes.problems()
     if notes.refused:
         return Loaded(None, problems)
-    warnings = tuple(problem.render() for problem in problems)
+    warnings = tuple(problem.render() for problem in problems if problem.severity is Severity.WARNING)
     return Loaded(replace(snapshot, warnings=warnings), problems)

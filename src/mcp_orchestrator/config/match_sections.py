@@ -26,12 +26,24 @@ KINDS: Final = (
 
 MATCH: Final = Record(
     (
-        Field("tool", ListOf(_PATTERN, alone=True), "`SERVER.TOOL`, the name of a logical tool, or the URI of a resource.", None, ["files.*"]),
+        Field(
+            "tool",
+            ListOf(_PATTERN, alone=True),
+            "`SERVER.TOOL`, the name of a logical tool, or the URI of a resource.",
+            None,
+            ["files.*"],
+        ),
         Field("server", ListOf(_PATTERN, alone=True), "Names of servers.", None, ["files"]),
         Field("agent", ListOf(_PATTERN, alone=True), "Names of agents that work is delegated to.", None, ["claude"]),
         Field("principal", ListOf(_PATTERN, alone=True), "Ids of callers.", None, ["local:ada", "token:ci-*"]),
         Field("group", ListOf(_PATTERN, alone=True), "Groups of callers.", None, ["interns"]),
-        Field("client", ListOf(_PATTERN, alone=True), "Names that clients give themselves: a hint, not a proof.", None, ["cursor*"]),
+        Field(
+            "client",
+            ListOf(_PATTERN, alone=True),
+            "Names that clients give themselves: a hint, not a proof.",
+            None,
+            ["cursor*"],
+        ),
         Field("profile", ListOf(_PATTERN, alone=True), "Profiles that clients came by.", None, ["reader"]),
         Field(
             "kind",
@@ -40,8 +52,20 @@ MATCH: Final = Record(
             None,
             ["delegation"],
         ),
-        Field("labels", ListOf(Text(), alone=True), "Labels of a tool or an agent; all of them must be there.", None, ["write"]),
-        Field("annotations", Held("options"), "Annotations of a tool, each with this value.", None, {"readOnlyHint": False}),
+        Field(
+            "labels",
+            ListOf(Text(), alone=True),
+            "Labels of a tool or an agent; all of them must be there.",
+            None,
+            ["write"],
+        ),
+        Field(
+            "annotations",
+            Held("options"),
+            "Annotations of a tool, each with this value.",
+            None,
+            {"readOnlyHint": False},
+        ),
     )
 )
 """Every key that is given must fit; within a key one pattern is enough. A single text stands for a list of one."""

@@ -41,8 +41,20 @@ ARGUMENT: Final = Record(
         Field("rename", Text(ARGUMENT_NAME, ARGUMENT_FORM), "The name that clients see instead.", None, "target"),
         Field("description", Text(), "What it is for, instead of what the server says."),
         Field("hide", Flag(), "Do not show it, and send nothing for it but `default`.", False),
-        Field("const", Held("json"), "Its value in every call. It is not shown; whatever a client sends is ignored.", None, "utf-8"),
-        Field("default", Held("json"), "Its value where the caller leaves it out; it need not be given any more.", None, 10),
+        Field(
+            "const",
+            Held("json"),
+            "Its value in every call. It is not shown; whatever a client sends is ignored.",
+            None,
+            "utf-8",
+        ),
+        Field(
+            "default",
+            Held("json"),
+            "Its value where the caller leaves it out; it need not be given any more.",
+            None,
+            10,
+        ),
     )
 )
 
@@ -78,7 +90,9 @@ OVERRIDE: Final = Record(
             "Hints that go before the server's own. With `readOnlyHint: true` a call may be repeated when nobody knows what "
             "became of it; what a server says of itself never counts for that.",
         ),
-        Field("price", Money(), "What a call costs, in dollars. 0 is a price; without one it is not known.", None, 0.005),
+        Field(
+            "price", Money(), "What a call costs, in dollars. 0 is a price; without one it is not known.", None, 0.005
+        ),
         Field("timeout", Duration(0.05), "How long one call may take, instead of the server's `timeout`.", None, "30s"),
         Field(
             "maxResultBytes",

@@ -58,9 +58,7 @@ def _one(
     )
 
 
-def _argument(
-    root: Table, tool: str, name: str, part: Mapping[str, Any], references: References
-) -> ArgumentOverride:
+def _argument(root: Table, tool: str, name: str, part: Mapping[str, Any], references: References) -> ArgumentOverride:
     def held(key: str) -> tuple[Any, ...]:
         node: Node | None = part.get(key)
         return () if node is None else (read_value(node, references),)
@@ -87,6 +85,8 @@ def _distinct(root: Table, tool: str, arguments: Mapping[str, ArgumentOverride],
     taken: dict[str, str] = {}
     for name, rule in arguments.items():
         if rule.rename and taken.setdefault(rule.rename, name) != name:
-            message = f"arguments {shown(taken[rule.rename])} and {shown(name)} of {tool} both become {shown(rule.rename)}"
+            message = (
+                f"arguments {shown(taken[rule.rename])} and {shown(name)} of {tool} both become {shown(rule.rename)}"
+            )
             place = locate(root, "overrides", tool, "arguments", name, "rename")
             references.notes.error(Code.TOOL_NAME_TAKEN, message, place, "give each a name of its own")

@@ -14,8 +14,8 @@ PER: Final = ("principal", "group", "client", "tool", "server", "agent", "contex
 
 _ID: Final = Text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "a name: 1 to 64 of A-Z a-z 0-9 _ . -")
 APPROVER: Final = Text(
-    r"operator|group:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|[a-z]+:\S(.*\S)?",
-    'operator (the command line), "group:NAME", or the id of a caller ("local:ada", "token:ci")',
+    r"operator|anonymous|group:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|[a-z]+:\S(.*\S)?",
+    'operator (the command line), "group:NAME", or the id of a caller ("local:ada", "token:ci", "anonymous")',
 )
 _FIELD: Final = Text(
     r"[^.\s]+(\.[^.\s]+)*", "a path of keys with points between them, such as user.password or **.token"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from mcp_orchestrator.config.agent_route_sections import ROUTES
 from mcp_orchestrator.config.agent_sections import A2A, AGENT, AGENT_NAME, AGENT_NAME_FORM, DELEGATION
 from mcp_orchestrator.config.budget_sections import BUDGET, PRICES
 from mcp_orchestrator.config.forms import ALLOWED_HOST, HOST, VARIABLE
 from mcp_orchestrator.config.identity_sections import IDENTITY
+from mcp_orchestrator.config.override_sections import OVERRIDES
 from mcp_orchestrator.config.policy_sections import POLICIES
+from mcp_orchestrator.config.result_sections import BOUND, RESULTS
 from mcp_orchestrator.config.shape import (
     Choice,
     Duration,
@@ -25,6 +28,7 @@ from mcp_orchestrator.config.shape import (
     Whole,
 )
 from mcp_orchestrator.config.state_sections import OBSERVE, STORAGE
+from mcp_orchestrator.config.tool_sections import LOGICAL_TOOLS
 from mcp_orchestrator.model.snapshot import (
     BackendSpec,
     EraPolicy,
@@ -113,6 +117,7 @@ PROFILE = Record(
             "`prefixed` shows `SERVER__NAME` always, `original` the server's own name where only one server has it.",
             str(NameStyle.PREFIXED),
         ),
+        Field("results", BOUND, "How much of a result is handed on at once here; see `results`."),
     )
 )
 
@@ -182,9 +187,41 @@ ROOT = Record(
         ),
         Field("delegation", DELEGATION, "How work is delegated to agents."),
         _later("apis", "table", "HTTP APIs offered as tools."),
-        _later("tools", "table", "Logical tools with several providers."),
-        _later("overrides", "table", "Renames, hides and fixes tools of a server.", restricts=True),
-        _later("routes", "list", "Which agent takes a delegation."),
+        Field(
+            "tools",
+            LOGICAL_TOOLS,
+            "Logical tools: tools of ours, each with several tools of servers that can do its work.",
+            None,
+            {
+                "web_search": {
+                    "description": "Search the web.",
+                    "inputSchema": {
+                        "type": "object",
+                        "properties": {"query": {"type": "string"}},
+                        "required": ["query"],
+                    },
+                    "providers": [
+                        {"tool": "tavily.search", "arguments": {"q": "args.query"}},
+                        {"tool": "brave.web_search", "when": "size(args.query) < 400"},
+                    ],
+                }
+            },
+        ),
+        Field(
+            "overrides",
+            OVERRIDES,
+            "What becomes of single tools of servers, by `SERVER.TOOL`: names, descriptions, arguments, labels, limits.",
+            None,
+            {"files.write_file": {"name": "save_file", "arguments": {"encoding": {"const": "utf-8"}}}},
+        ),
+        Field(
+            "routes",
+            ROUTES,
+            "Which agent takes a delegation that names none: the first route that fits decides, in the order of the file. "
+            "Where none fits, the first agent with the labels that are asked for.",
+            None,
+            [{"id": "reviews", "match": {"labels": ["review"]}, "to": ["claude", "codex"]}],
+        ),
         Field(
             "policies",
             POLICIES,
@@ -208,6 +245,7 @@ ROOT = Record(
             [{"id": "team-month", "per": ["team"], "limit": {"usd": 200}, "window": "month"}],
         ),
         Field("prices", PRICES, "What calls and models cost."),
+        Field("results", RESULTS, "How much of a result a client gets at once. The whole of one that is cut is kept."),
         Field(
             "profiles",
             TableOf(PROFILE, r"[A-Za-z0-9_-]{1,64}", "a profile name: 1 to 64 of A-Z a-z 0-9 _ -", "PROFILE"),

@@ -12,10 +12,14 @@ UNBOUNDED: Final = 10**15
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text. `pattern` (a regular expression for the whole) and `form` (the same in words) restrict it."""
+    """A text. `pattern` (a regular expression for the whole) and `form` (the same in words) restrict it.
+
+    With `secrets`, references to secrets may stand in it: whoever reads the value keeps it to himself.
+    """
 
     pattern: str = ""
     form: str = ""
+    secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

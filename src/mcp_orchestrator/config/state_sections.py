@@ -42,9 +42,11 @@ STORAGE = Record(
     (
         Field(
             "url",
-            Text(),
+            Text(secrets=True),
             "Where state is kept: `sqlite:///PATH`; `~` is the home directory, a relative path counts from "
-            "this file. The default is `mcp-orchestrator/state.db` in `$XDG_DATA_HOME` (`~/.local/share`).",
+            "this file. The default is `mcp-orchestrator/state.db` in `$XDG_DATA_HOME` (`~/.local/share`). Or "
+            "`postgresql://USER:PASSWORD@HOST:PORT/DATABASE` with a reference such as `${secret:env/PGPASSWORD}` for the "
+            "password (needs the extra `postgres`): any number of gateways, on any number of machines, share it.",
             None,
             "sqlite:///~/.local/share/mcp-orchestrator/state.db",
         ),
@@ -52,7 +54,8 @@ STORAGE = Record(
             "durability",
             Choice(tuple(Durability)),
             "What an answered call's record survives: `normal` the end of the process, `full` also power "
-            "loss, at the price of a disk flush.",
+            "loss, at the price of a disk flush. With PostgreSQL both survive the loss of power of its machine, and "
+            "`full` waits for its synchronous standbys as well, if it has any.",
             str(Durability.NORMAL),
         ),
         Field(

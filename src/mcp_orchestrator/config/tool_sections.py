@@ -46,7 +46,13 @@ RESULT: Final = Record(
 
 PROVIDER: Final = Record(
     (
-        Field("tool", Text(TOOL, TOOL_FORM), "The tool that does the work, as `overrides` leave it.", None, "brave.web_search"),
+        Field(
+            "tool",
+            Text(TOOL, TOOL_FORM),
+            "The tool that does the work, as `overrides` leave it.",
+            None,
+            "brave.web_search",
+        ),
         Field(
             "when",
             Text(),
@@ -73,9 +79,20 @@ PROVIDER: Final = Record(
             None,
             {"query": "q"},
         ),
-        Field("drop", ListOf(Text(ARGUMENT_NAME, ARGUMENT_FORM)), "Arguments of the caller that do not pass.", None, ["limit"]),
+        Field(
+            "drop",
+            ListOf(Text(ARGUMENT_NAME, ARGUMENT_FORM)),
+            "Arguments of the caller that do not pass.",
+            None,
+            ["limit"],
+        ),
         Field("result", RESULT, "How its result becomes that of the tool. Without it the result passes as it is."),
-        Field("weight", Whole(0, 1_000_000), "Its share, for `weighted` and `sticky`; 0 takes part only when all others fail.", 1),
+        Field(
+            "weight",
+            Whole(0, 1_000_000),
+            "Its share, for `weighted` and `sticky`; 0 takes part only when all others fail.",
+            1,
+        ),
         Field("price", Money(), "What a call costs, in dollars; goes before `overrides` and `prices`.", None, 0.005),
         Field(
             "readOnly",
@@ -84,8 +101,20 @@ PROVIDER: Final = Record(
             False,
         ),
         Field("idempotent", Flag(), "Likewise: a second call with the same arguments changes nothing more.", False),
-        Field("maxConcurrent", Whole(1, 100_000), "How many calls it takes at once; more go to the next provider.", None, 4),
-        Field("timeout", Duration(0.05), "How long one try may take. Default: that of the tool or its server.", None, "10s"),
+        Field(
+            "maxConcurrent",
+            Whole(1, 100_000),
+            "How many calls it takes at once; more go to the next provider.",
+            None,
+            4,
+        ),
+        Field(
+            "timeout",
+            Duration(0.05),
+            "How long one try may take. Default: that of the tool or its server.",
+            None,
+            "10s",
+        ),
     ),
     needs=("tool",),
 )

@@ -23,7 +23,9 @@ def read_tools(
     found: dict[str, LogicalTool] = {}
     for name, values in checked.items():
         node = inner(root, "tools", name)
-        made = _Tool(root, name, node if isinstance(node, Table) else None, values, references, servers).read()
+        place = locate(root, "tools", name)
+        table = node if isinstance(node, Table) else Table({}, place, place)
+        made = _Tool(name, table, values, references, servers).read(place)
         if made is not None:
             found[name] = made
     return found
@@ -33,13 +35,7 @@ class _Tool:
     """One logical tool being read."""
 
     def __init__(
-        self,
-        root: Table,
-        name: str,
-        node: Table | None,
-        values: Mapping[str, Any],
-        references: References,
-        servers: Collection[str],
+        self, name: str, node: Table, values: Mapping[str, Any], references: References, servers: Collection[str]
     ) -> None:
         self._name = name
         self._node = node
@@ -47,9 +43,10 @@ class _Tool:
         self._references = references
         self._notes = references.notes
         self._servers = servers
-        self._place = locate(root, "tools", name)
+        self._place = node.start
 
-    def read(self) -> LogicalTool | None:
+    def read(self, place: Place) -> LogicalTool | None:
+        self._place = place
         values = self._values
         if self._name in OWN_TOOLS:
             message = f"the gateway has a tool of its own that is called {shown(self._name)}"
@@ -57,12 +54,16 @@ class _Tool:
         schema = self._schema("inputSchema")
         output = self._schema("outputSchema")
         providers = self._providers()
-        if schema is None or self._node is None:
+        if schema is None:
             return None
         strategy = Strategy(values.get("strategy", Strategy.FAILOVER))
         self._report_useless(strategy)
         eject = values.get("eject", {})
-        optional = {"timeout": values.get("timeout"), "eject_after": eject.get("failures"), "eject_for": eject.get("for")}
+        optional = {
+            "timeout": values.get("timeout"),
+            "eject_after": eject.get("failures"),
+            "eject_for": eject.get("for"),
+        }
         return LogicalTool(
             self._name,
             values.get("description", ""),
@@ -85,13 +86,13 @@ class _Tool:
     def _schema(self, key: str) -> Mapping[str, Any] | None:
         node: Node | None = self._values.get(key)
         if node is None:
-            if key == "inputSchema" and self._node is not None:
+            if key == "inputSchema" and key not in self._node.entries:
                 message = f"tool {shown(self._name)} has no inputSchema"
                 fix = "give one: {type: object, properties: {...}}"
                 self._notes.error(Code.LACKING_KEY, message, self._place, fix)
             return None
         schema = read_value(node, self._references)
-        place = locate(self._node, key) if self._node is not None else self._place
+        place = locate(self._node, key)
         if not isinstance(schema, dict):
             self._notes.error(Code.BAD_SCHEMA, f"{key} of {self._name} must be a mapping", place, "write a JSON Schema")
             return None
@@ -105,7 +106,7 @@ class _Tool:
 
     def _report_useless(self, strategy: Strategy) -> None:
         if "by" in self._values and strategy not in (Strategy.WEIGHTED, Strategy.STICKY):
-            place = locate(self._node, "by") if self._node is not None else self._place
+            place = locate(self._node, "by")
             message = f"by of tool {self._name} means nothing for the strategy {strategy}"
             self._notes.error(Code.USELESS_KEY, message, place, "remove it; it is for weighted and sticky")
 
@@ -156,7 +157,9 @@ class _Tool:
         expression = inner(node, "from")
         right = isinstance(expression, Scalar) and isinstance(expression.value, str)
         if not keys or keys - {"from", "const", "default"} or ("from" in keys and not right):
-            self._wrong(node, f"arguments.{name}", "a CEL expression, {const: VALUE}, or {from: EXPRESSION, default: VALUE}")
+            self._wrong(
+                node, f"arguments.{name}", "a CEL expression, {const: VALUE}, or {from: EXPRESSION, default: VALUE}"
+            )
             return None
         if "const" in keys and len(keys) > 1:
             self._wrong(node, f"arguments.{name}", "const alone, or from and default")
@@ -164,7 +167,9 @@ class _Tool:
         const, default = inner(node, "const"), inner(node, "default")
         text = expression.text if isinstance(expression, Scalar) else ""
         if not text and default is not None:
-            text = f"args.{name}"  # a default alone is for the argument of the same name
+            text = (
+                f"args.{name}" if name.isidentifier() else f'args["{name}"]'
+            )  # a default alone is for the argument of the same name
         return ArgumentSource(
             text,
             () if const is None else (read_value(const, self._references),),

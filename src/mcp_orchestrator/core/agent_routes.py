@@ -116,6 +116,8 @@ class Routes:
         route, reasons = found
         if wanted.agent is not None or route is None:
             return _without(route, wanted, world, reasons)
+        if route.compare:
+            return _compared(route, wanted, world, reasons)
         picked = pick(route, wanted, world)
         why = (*reasons, *picked.reasons)
         if picked.refusal:
@@ -238,18 +240,25 @@ def pick(route: AgentRoute, wanted: Wanted, world: World, tried: Sequence[str] =
     return Choice(None, tuple(reasons), f"no agent of route '{route.id}' ({route.where}) can take this: {told}")
 
 
-def several(route: AgentRoute, wanted: Wanted, world: World) -> tuple[list[AgentSpec], tuple[Reason, ...]]:
-    """The agents that are to be compared, as many as the route says or as there are; with the reasons."""
+def _compared(route: AgentRoute, wanted: Wanted, world: World, before: tuple[Reason, ...]) -> Choice:
+    """The agents that are to be compared: as many as the route says, or as there are. One alone is no comparison."""
     found: list[AgentSpec] = []
-    reasons: list[Reason] = []
-    while len(found) < route.compare:
-        picked = pick(route, wanted, world, [spec.name for spec in found])
-        if picked.agent is None:
-            reasons += [one for one in picked.reasons if one not in reasons]
-            break
+    reasons = list(before)
+    picked = pick(route, wanted, world)
+    while picked.agent is not None and len(found) < route.compare:
         found.append(picked.agent)
         reasons += [one for one in picked.reasons if one not in reasons]
-    return found, tuple(reasons)
+        picked = pick(route, wanted, world, [spec.name for spec in found])
+    if not found:
+        return Choice(None, (*reasons, *picked.reasons), picked.refusal)
+    if len(found) < route.compare:
+        reasons += [one for one in picked.reasons if one not in reasons]
+    if len(found) == 1:
+        text = f"there is nobody to compare {found[0].name} with"
+        return Choice(found[0], (*reasons, Reason("route", text, route.id, route.where)), route=route)
+    text = f"{', '.join(spec.name for spec in found)} are compared"
+    reasons.append(Reason("route", text, route.id, route.where))
+    return Choice(found[0], tuple(reasons), route=route, several=tuple(found))
 
 
 def _unfit(spec: AgentSpec, route: AgentRoute, wanted: Wanted, world: World) -> str:
@@ -284,25 +293,16 @@ def _by(route: AgentRoute, name: str, world: World) -> str:
             return ", its cost is not known" if found.cost is None else f", at ${found.cost / MICRO:.4f} a run"
 
 
-def _without(
-    route: AgentRoute | None, wanted: Wanted, world: World, reasons: tuple[Reason, ...]
-) -> Choice:
+def _without(route: AgentRoute | None, wanted: Wanted, world: World, reasons: tuple[Reason, ...]) -> Choice:
     """The agent that was named, or the one that is taken where no route fits; those on the bench come last."""
-    allowed = [spec for spec in world.agents if not world.forbids(spec)]
-    waiting = {spec.name for spec in allowed if world.benched(spec.name)}
-    ranked = sorted(allowed, key=lambda spec: spec.name in waiting)
-    if wanted.agent is not None:
-        named = next((spec for spec in world.agents if spec.name == wanted.agent), None)
-        why = world.forbids(named) if named is not None else ""
-        if why:
-            return Choice(None, (*reasons, Reason("route", why)), why)
-        ranked = list(world.agents)
+    waiting = (
+        {} if wanted.agent is not None else {one.name: why for one in world.agents if (why := world.benched(one.name))}
+    )
+    ranked = sorted(world.agents, key=lambda spec: spec.name in waiting)
     chosen = choose(ranked, wanted.agent, wanted.labels, wanted.mode)
-    able = [spec.name for spec in ranked if spec.name in waiting and chosen.agent is not None]
+    taken = chosen.agent.name if chosen.agent is not None else None
     more = tuple(
-        Reason("route", f"{name} is passed over: {world.benched(name)}")
-        for name in able
-        if wanted.agent is None and chosen.agent is not None and name != chosen.agent.name
+        Reason("route", f"{name} is passed over: {why}") for name, why in waiting.items() if taken and name != taken
     )
     kept = route if chosen.agent is not None and wanted.agent is not None and route is not None else None
     if kept is not None and kept.verify is not None:
@@ -326,7 +326,7 @@ def _values(wanted: Wanted) -> dict[str, Any]:
         "client.name": wanted.client,
         "profile": wanted.profile,
         "context.id": wanted.context,
-        "run.depth": who.depth + 1,
+        "run.depth": who.depth,
         "budget.left_usd": math.inf if wanted.left is None else wanted.left / MICRO,
     }
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any, Final
 
-from mcp_orchestrator.core.rulings import Asker
-from mcp_orchestrator.core.policy_rules import DELEGATION, Compiled, Subject
+from mcp_orchestrator.core.policy_rules import DELEGATION, SAMPLING, Compiled, Subject
 from mcp_orchestrator.core.pricing import price_of
+from mcp_orchestrator.core.rulings import Asker
 from mcp_orchestrator.core.windows import Calendar
 from mcp_orchestrator.model.budget import Balance, BudgetSpec, OnExceeded, Prices, Unit, UnknownPrice
 from mcp_orchestrator.model.errors import INVALID_REQUEST
@@ -63,9 +63,8 @@ class Budgets:
         self.specs: Mapping[str, BudgetSpec] = {spec.id: spec for spec in specs}
         self.prices = prices or Prices()
         rules = [PolicyRule(spec.id, Effect.LIMIT, spec.match) for spec in specs]
-        self._matchers = [
-            (spec, Compiled(rule, {}, never=False)) for spec, rule in zip(specs, rules, strict=True)
-        ]
+        self._matchers = [(spec, Compiled(rule, {}, never=False)) for spec, rule in zip(specs, rules, strict=True)]
+        self.counts_sampling = any(matcher.may_concern(SAMPLING) for _, matcher in self._matchers)
         self._fitting: dict[tuple[Any, ...], tuple[tuple[BudgetSpec, Compiled], ...]] = {}
         self._calendar = Calendar()
 
@@ -88,8 +87,10 @@ class Budgets:
                 return _unpriced(spec, subject)
             for unit, limit, amount in _amounts(spec, subject, cost):
                 span = self._calendar.span(spec.window, now)
-                for key in _keys(spec, subject, asker):
-                    holds.append(Hold(spec.id, spec.where, key, unit.value, amount, limit, span.id, span.ends))
+                holds += [
+                    Hold(spec.id, spec.where, key, unit.value, amount, limit, span.id, span.ends)
+                    for key in _keys(spec, subject, asker)
+                ]
         if not holds:
             return _NOTHING
         return Demand(tuple(holds), tuple(_reason(hold, (standing or {}).get(hold.place), now) for hold in holds))
@@ -101,7 +102,11 @@ class Budgets:
         for hold in demand.holds:
             balance = standing.get(hold.place)
             spec = self.specs.get(hold.budget)
-            short = hold.amount > hold.limit if balance is None else hold.amount > replace(balance, limit=hold.limit).left(now)
+            short = (
+                hold.amount > hold.limit
+                if balance is None
+                else hold.amount > replace(balance, limit=hold.limit).left(now)
+            )
             if short and spec is not None:
                 return spec, hold, balance or Balance(*hold.place, 0, 0, hold.limit, ends=hold.ends)
         return None
@@ -126,7 +131,7 @@ class Budgets:
                 self._fitting.clear()
             found = self._fitting[key] = tuple(pair for pair in self._matchers if pair[1].fits(subject))
         for spec, matcher in found:
-            if matcher.fits_caller(asker) or (asker.principal.owner and matcher.fits_caller(_behind(asker))):
+            if matcher.fits_caller(asker):
                 yield spec
 
 
@@ -134,11 +139,6 @@ def calling_agent(principal: str) -> str:
     """The agent of a principal `agent:NAME:RUN`."""
     parts = principal.split(":")
     return parts[1] if parts[0] == "agent" and len(parts) > 2 else ""  # noqa: PLR2004 - see above
-
-
-def _behind(asker: Asker) -> Asker:
-    """The one on whose behalf an agent works."""
-    return replace(asker, principal=replace(asker.principal, id=asker.principal.owner))
 
 
 def _amounts(spec: BudgetSpec, subject: Subject, cost: Cost) -> Iterator[tuple[Unit, int, int]]:
@@ -210,7 +210,7 @@ def amount(unit: str, value: int) -> str:
         case Unit.UNMEASURED.value:
             return f"{value} calls of unknown price"
         case _:
-            return f"{value} {unit}"
+            return f"{value} {unit[:-1] if value == 1 else unit}"
 
 
 def until(ends: float | None) -> str:
@@ -229,7 +229,7 @@ def _reason(hold: Hold, balance: Balance | None, now: float) -> Reason:
 def over(hold: Hold, balance: Balance, now: float) -> Failed:
     """The refusal of a call that a budget has not enough left for: what, where, how much is left, and until when."""
     left = replace(balance, limit=hold.limit).left(now)
-    held = f" ({amount(hold.unit, balance.reserved)} of it held by calls under way)" if balance.reserved else ""
+    held = f" ({amount(hold.unit, balance.reserved)} is held by calls under way)" if balance.reserved else ""
     ends = until(hold.ends).replace("until", "A new window begins at") or "It is counted for ever"
     text = (
         f"over budget: '{hold.budget}'{whose(hold.key)} has {amount(hold.unit, left)} left of "

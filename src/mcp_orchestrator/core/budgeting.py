@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from mcp_orchestrator.core.budget import Budgets, Demand, cost_of, may_go_elsewhere, over
-from mcp_orchestrator.core.naming import OWN, dotted
-from mcp_orchestrator.core.rulings import Asker
+from mcp_orchestrator.core.naming import OWN
+from mcp_orchestrator.core.policing import asker_of, subject_of
 from mcp_orchestrator.core.policy_rules import Subject
+from mcp_orchestrator.core.rulings import Asker
 from mcp_orchestrator.model.budget import Balance
 from mcp_orchestrator.model.call import Call, CallKind
 from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome
@@ -34,36 +35,19 @@ class Standing:
     binding: bool = False
 
 
-def subject_of(call: Call, target: Target) -> Subject:
-    """What a call uses, as budgets look at it."""
-    offer, care = target.offer, target.care
-    full = offer.dotted if offer is not None else dotted(target.backend, target.name)
-    names = (target.name, full) if call.kind is CallKind.RESOURCE else (full,)
-    labels: tuple[str, ...] = offer.labels if offer is not None else ()
-    if care is not None and care.logical is not None:
-        names, labels = (care.logical.name, *names), (*care.logical.labels, *labels)
-    annotations: Any = offer.definition.get("annotations") if offer is not None else None
-    return Subject(
-        (call.kind.value,),
-        names,
-        target.backend,
-        labels,
-        annotations if isinstance(annotations, Mapping) else {},
-        pin=offer.pin if offer is not None else "",
-    )
+def spent_on(call: Call, target: Target) -> Subject:
+    """What a call uses, as budgets look at it: of a tool of ours with several providers, both it and the provider."""
+    subject = subject_of(call, target)
+    logical = target.care.logical if target.care is not None else None
+    if logical is None:
+        return subject
+    names, labels = (logical.name, *subject.names), (*logical.labels, *subject.labels)
+    return replace(subject, names=names, labels=labels)
 
 
-def asker_of(call: Call) -> Asker:
-    """Who calls, as budgets look at it."""
-    info = call.client.info or {}
-    return Asker(
-        call.principal,
-        str(info.get("name", "")),
-        str(info.get("version", "")),
-        call.client.era.value,
-        call.profile or "",
-        call.context or "",
-    )
+def asking(call: Call) -> Asker:
+    """Who calls."""
+    return asker_of(call.principal, call.client, call.profile, call.context)
 
 
 def demand_of(call: Call, target: Target, budgets: Budgets, standing: Standing) -> Demand:
@@ -72,9 +56,9 @@ def demand_of(call: Call, target: Target, budgets: Budgets, standing: Standing) 
         return _OWN_WORK
     if call.kind in _FREE:
         return _NO_HOLD
-    subject = subject_of(call, target)
+    subject = spent_on(call, target)
     cost = cost_of(subject, target.price, target.timeout, budgets.prices)
-    return budgets.demand(subject, asker_of(call), cost, standing.now, standing.accounts)
+    return budgets.demand(subject, asking(call), cost, standing.now, standing.accounts)
 
 
 def budgeted(decided: Plan, call: Call, budgets: Budgets, standing: Standing) -> Plan:
@@ -83,12 +67,12 @@ def budgeted(decided: Plan, call: Call, budgets: Budgets, standing: Standing) ->
     while target is not None:
         demand = demand_of(call, target, budgets, standing)
         refusal, elsewhere = _refusal(demand, budgets, standing)
-        reasons = _with_step(decided.reasons, demand.reasons)
+        reasons = _with_step(decided.reasons, demand.reasons if demand.refusal is None else ())
         if refusal is None:
             terms = replace(decided.terms or Terms(), holds=demand.holds) if demand.holds else decided.terms
             return replace(decided, target=target, reasons=reasons, terms=terms)
         said = Reason("budget", refusal.message, *_whose(demand, refusal))
-        decided = replace(decided, reasons=(*decided.reasons, said))
+        decided = replace(decided, reasons=(*reasons, said))
         following = decided.others.next() if elsewhere and decided.others is not None else None
         if following is None:
             return replace(decided, target=None, refusal=refusal)
@@ -124,6 +108,11 @@ def _with_step(reasons: tuple[Reason, ...], step: tuple[Reason, ...]) -> tuple[R
         else:
             found.append(reason)
     return tuple(found)
+
+
+def variables_of(call: Call, target: Target, budgets: Budgets, standing: Standing) -> Mapping[str, float]:
+    """The budget variables of conditions: of the tightest money budget that this call counts against."""
+    return budgets.variables(spent_on(call, target), asking(call), standing.now, standing.accounts)
 
 
 def goes_elsewhere(outcome: Outcome) -> bool:

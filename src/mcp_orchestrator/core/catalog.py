@@ -10,7 +10,7 @@ import difflib
 import fnmatch
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.logical import UNSHAPED, PreparedLogical, Shaping
 from mcp_orchestrator.core.overrides import overridden
 from mcp_orchestrator.core.prepared import PreparedTool
+from mcp_orchestrator.core.selecting import SCHEME
 from mcp_orchestrator.core.translate.tasks import offers_tasks
 from mcp_orchestrator.core.translate.tools import app_uris
 from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header
@@ -36,7 +37,7 @@ def pin(definition: Mapping[str, Any]) -> str:
 
 def shows(profile: ProfileSpec | None, dotted: str) -> bool:
     """Whether a profile shows `SERVER.NAME`: matched by an `include` (or there is none) and by no `exclude`."""
-    if profile is None:
+    if profile is None or dotted.startswith(SCHEME):  # kept results are their owner's, whatever a profile shows
         return True
     if profile.include and not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.include):
         return False
@@ -98,7 +99,8 @@ class Catalog:
         ) | {backend for owners in self._claims.values() if len(owners) > 1 for backend in owners}
         self._aliases = {kind: _originals(self._by_kind[kind]) for kind in (OfferKind.TOOL, OfferKind.PROMPT)}
         self._patterns: list[tuple[int, re.Pattern[str], Offer]] | None = None
-        self.pages: dict[tuple[OfferKind, str | None, bool, tuple[str, ...] | None, str], bytes] = {}
+        self.pages: dict[tuple[OfferKind, str | None, bool, tuple[str, ...] | None, frozenset[str], str], bytes] = {}
+        self.hidden: dict[tuple[Any, ...], frozenset[str]] = {}
 
     @property
     def only(self) -> str | None:
@@ -209,9 +211,9 @@ class Catalog:
             return None if owners is None else uris.qualify(backend, uri)
         return uri if found[:2] == (backend, uri) else uris.qualify(backend, uri)
 
-    def close_to(self, kind: OfferKind, name: str) -> str | None:
-        """The most similar public name, for a did-you-mean."""
-        known = [offer.public for offer in self._by_kind[kind]]
+    def close_to(self, kind: OfferKind, name: str, sight: Callable[[Offer], bool] = lambda _offer: True) -> str | None:
+        """The most similar public name, for a did-you-mean, of those that somebody may see."""
+        known = [offer.public for offer in self._by_kind[kind] if sight(offer)]
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         return close[0] if close else None
 

@@ -39,8 +39,8 @@ def trouble(tree: Tree, untrusted: frozenset[str]) -> str:
         return f"matches may be used {MOST_PATTERNS} times in one expression"
     if any(node.parts[-1].text is None for node in patterns):
         return 'the pattern of matches must be a text: matches("...")'
-    return next((why for loop in loops for why in _in_loop(loop, untrusted, ())), "") or next(
-        (why for loop in _outermost(tree) for why in _nested(loop, 1)), ""
+    return next((why for loop in _outermost(tree) for why in _nested(loop, 1)), "") or next(
+        (why for loop in loops for why in _in_loop(loop, untrusted, ())), ""
     )
 
 

@@ -47,9 +47,44 @@ class Tree:
         for part in self.parts:
             yield from part.walk()
 
+    def keys(self, variable: str) -> frozenset[str] | None:
+        """The keys of an object that are read here; None where that is not plain (it is walked through, or compared)."""
+        return _keys(self, variable)
+
     def names(self) -> set[str]:
         """The variables that are read here."""
         return {node.name for node in self.walk() if node.form is Form.NAME}
+
+
+def _keys(tree: Tree, variable: str) -> frozenset[str] | None:
+    if tree.form is Form.NAME:
+        return None if tree.name == variable else frozenset()
+    key = _key(tree, variable)
+    if key is not None:
+        return frozenset({key})
+    found: frozenset[str] = frozenset()
+    for part in tree.parts:
+        keys = _keys(part, variable)
+        if keys is None:
+            return None
+        found |= keys
+    return found
+
+
+def _key(tree: Tree, variable: str) -> str | None:
+    """The key, where this is `variable.key`, `variable["key"]` or `"key" in variable`."""
+    parts = tree.parts
+    if tree.form is Form.SELECT and _is(parts[0], variable):
+        return tree.name
+    if tree.form is Form.CALL and tree.name == "_[_]" and _is(parts[0], variable):
+        return parts[1].text
+    if tree.form is Form.CALL and tree.name == "@in" and _is(parts[1], variable):
+        return parts[0].text
+    return None
+
+
+def _is(tree: Tree, variable: str) -> bool:
+    return tree.form is Form.NAME and tree.name == variable
 
 
 # Type.primitive: BOOL 1, INT64 2, UINT64 3, DOUBLE 4, STRING 5, BYTES 6. Type.well_known: TIMESTAMP 2, DURATION 3.

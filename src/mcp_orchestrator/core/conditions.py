@@ -114,12 +114,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One compiled expression. `reads` are the variables in it, `kind` is the type of what it gives (`DYN`: any)."""
+    """One compiled expression. `reads` are the variables in it, `kind` is the type of what it gives (`DYN`: any).
+
+    `keys` are those of `args` that it reads; None: any of them.
+    """
 
     text: str
     reads: frozenset[str]
     _expression: Any
     kind: str = "DYN"
+    keys: frozenset[str] | None = None
 
     def judge(self, circumstances: Circumstances) -> bool | Fault:
         """Whether the condition holds; a `Fault` for everything that is neither true nor false."""
@@ -145,12 +149,17 @@ class Condition:
 
 
 class Circumstances:
-    """What conditions of one decision see: the values of the variables; arguments are viewed when first asked for."""
+    """What conditions of one decision see: the values of the variables; arguments are viewed when first asked for.
 
-    __slots__ = ("_activation", "_cut", "_env", "_values", "error")
+    Of `args` they see `keys` (None: all): the engine looks at an object as a whole, and one value in it that cannot be
+    read would make those fail that nobody asks for.
+    """
 
-    def __init__(self, env: Any, error: Any, values: dict[str, Any]) -> None:
+    __slots__ = ("_activation", "_cut", "_env", "_keys", "_values", "error")
+
+    def __init__(self, env: Any, error: Any, values: dict[str, Any], keys: frozenset[str] | None = None) -> None:
         self._env = env
+        self._keys = keys
         self._values = values
         self._activation: Any = None
         self._cut: dict[str, str] = {}
@@ -162,7 +171,10 @@ class Circumstances:
         if self._activation is None:
             values = self._values
             for name in LARGE & values.keys():
-                view = View(values[name], LONGEST_RESULT if name == "result.text" else LONGEST_TEXT)
+                value = values[name]
+                if name == "args" and self._keys is not None:
+                    value = {key: value[key] for key in self._keys if key in value}
+                view = View(value, LONGEST_RESULT if name == "result.text" else LONGEST_TEXT)
                 self._cut |= {f"{name}.{path}" if path else name: why for path, why in view.cut.items()}
                 values[name] = view.value
             if "now" not in values:
@@ -196,9 +208,9 @@ class Conditions:
             self._error = kinds.ERROR
         return self._envs[key]
 
-    def circumstances(self, phase: Names, values: dict[str, Any]) -> Circumstances:
-        """What the conditions of one decision see."""
-        return Circumstances(self._env(phase), self._error, values)
+    def circumstances(self, phase: Names, values: dict[str, Any], keys: frozenset[str] | None = None) -> Circumstances:
+        """What the conditions of one decision see; with `keys`, of `args` no more than these."""
+        return Circumstances(self._env(phase), self._error, values, keys)
 
     def compile(  # noqa: PLR0911 - one line a reason to refuse it
         self, text: str, phase: Names, *, wants: str | None = "BOOL"
@@ -222,7 +234,7 @@ class Conditions:
         why = condition_limits.trouble(tree, LARGE) or self._bad_pattern(tree)
         if why:
             return Wrong(why, fix="write it so that it cannot take long, whatever the arguments are")
-        return Condition(text, frozenset(tree.names() & variables(phase).keys()), made, kind)
+        return Condition(text, frozenset(tree.names() & variables(phase).keys()), made, kind, tree.keys("args"))
 
     @staticmethod
     def _bad_pattern(tree: Tree) -> str:

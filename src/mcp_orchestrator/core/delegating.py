@@ -32,12 +32,16 @@ MICRO: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The agent that takes a delegation, or (None) why none does; with the reasons. `route` is the one it came by."""
+    """The agent that takes a delegation, or (None) why none does; with the reasons.
+
+    `route` is the one that it comes by; `several` are the agents whose work is to be compared, if any.
+    """
 
     agent: AgentSpec | None
     reasons: tuple[Reason, ...]
     refusal: str = ""
     route: AgentRoute | None = None
+    several: tuple[AgentSpec, ...] = ()
 
 
 def choose(agents: Sequence[AgentSpec], named: str | None, labels: Sequence[str], mode: AgentMode) -> Choice:
@@ -128,6 +132,15 @@ def going_on(task: str) -> str:
     return (
         "You were interrupted in the middle of the task below, because the program that started you was restarted. "
         "Look at what you have done already, do not do it twice, and finish the task.\n\n" + task
+    )
+
+
+def taken_over(task: str, said: str) -> str:
+    """What an agent is told that goes on with the work of another one, which was looked at and not found good."""
+    return (
+        "Another agent has worked at the task below in this very directory, and said that it is done. Its work was looked "
+        "at, and was not accepted, for the reason between the lines. Look at what is there, and finish the task so that it "
+        f"is accepted.\n\n-----\n{said}\n-----\n\n{task}"
     )
 
 

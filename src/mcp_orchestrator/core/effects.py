@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mcp_orchestrator.core.expressions import expression
+from mcp_orchestrator.core.tokens import FORM
 from mcp_orchestrator.model.rules import Redaction
 
 _SECRET: Final = "secret:"  # noqa: S105 - the beginning of names of patterns
@@ -36,7 +37,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     f"{_SECRET}google": r"\bAIza[A-Za-z0-9_-]{35}",
     f"{_SECRET}stripe": r"\b(?:sk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}",
     f"{_SECRET}npm": r"\bnpm_[A-Za-z0-9]{36}\b",
-    f"{_SECRET}gateway": r"\bmcpo_[A-Za-z0-9_-]{16,}",
+    f"{_SECRET}gateway": FORM,
 }
 """The named patterns. The keys of Anthropic begin like those of OpenAI and are found by the same one."""
 

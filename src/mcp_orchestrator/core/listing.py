@@ -48,21 +48,24 @@ def page(
     *,
     apps: bool = True,
     who: Principal = ANONYMOUS,
+    hidden: frozenset[str] = frozenset(),
 ) -> bytes | Failed:
     """The encoded result object of one list request, or why the cursor is refused.
 
     Without `stamps` nobody can make cursors, and a list is one page. Without `apps` the tools that are for MCP Apps
-    alone are left out, and so is what the token of `who` is not good for.
+    alone are left out, and so is what the token of `who` is not good for, and what rules hide (`hidden`: public names).
     """
     # A list of one page is the same for all who may see the same; one of several holds cursors of its owner's.
-    kept = catalog.pages.get((kind, cursor, apps, who.scopes, "")) if cursor is None else None
-    kept = kept or catalog.pages.get((kind, cursor, apps, who.scopes, who.id))
+    kept = catalog.pages.get((kind, cursor, apps, who.scopes, hidden, "")) if cursor is None else None
+    kept = kept or catalog.pages.get((kind, cursor, apps, who.scopes, hidden, who.id))
     if kept is not None:
         return kept
     offers = catalog.offers(kind)
     scopes = who.scopes
     if scopes is not None:
         offers = tuple(offer for offer in offers if lists(scopes, kind, offer.backend, offer.name))
+    if hidden:
+        offers = tuple(offer for offer in offers if offer.public not in hidden)
     if kind is OfferKind.TOOL and not apps:
         offers = tuple(offer for offer in offers if not for_apps_alone(offer.definition))
     start = 0
@@ -84,7 +87,7 @@ def page(
     encoded = encode(result)
     if len(catalog.pages) < MAX_KEPT_PAGES:
         several = cursor is not None or "nextCursor" in result
-        catalog.pages[kind, cursor, apps, scopes, who.id if several else ""] = encoded
+        catalog.pages[kind, cursor, apps, scopes, hidden, who.id if several else ""] = encoded
     return encoded
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,12 +42,14 @@ class Own:
         }
 
 
-def definitions(agents: Sequence[AgentSpec], wait: float) -> tuple[dict[str, Any], ...]:
+def definitions(agents: Sequence[AgentSpec], wait: float, labels: Collection[str] = ()) -> tuple[dict[str, Any], ...]:
     """The tools as they are when these agents may be delegated to; `wait` is the default of `delegate`, in seconds.
+
+    `labels` are those that routes ask for, besides those that agents have.
 
     Without any agent there are still the tools for runs that were delegated before.
     """
-    tools = (_delegate(agents, wait), *_RUN_TOOLS) if agents else _RUN_TOOLS
+    tools = (_delegate(agents, wait, labels), *_RUN_TOOLS) if agents else _RUN_TOOLS
     return tuple(tool.definition() for tool in tools)
 
 
@@ -61,9 +63,9 @@ def instructions(agents: Sequence[AgentSpec]) -> str:
     )
 
 
-def _delegate(agents: Sequence[AgentSpec], wait: float) -> Own:
+def _delegate(agents: Sequence[AgentSpec], wait: float, routed: Collection[str]) -> Own:
     lines = [_line(spec) for spec in agents]
-    labels = sorted({label for spec in agents for label in spec.labels})
+    labels = sorted({label for spec in agents for label in spec.labels} | set(routed))
     properties: dict[str, Any] = {
         "task": {
             "type": "string",
@@ -73,7 +75,7 @@ def _delegate(agents: Sequence[AgentSpec], wait: float) -> Own:
         "agent": {
             "type": "string",
             "enum": [spec.name for spec in agents],
-            "description": "Which agent; left out, the first one with the labels is taken.\n" + "\n".join(lines),
+            "description": "Which agent; left out, the routes of the gateway or else the labels decide.\n" + "\n".join(lines),
         },
         "labels": {
             "type": "array",

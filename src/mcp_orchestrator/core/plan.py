@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from mcp_orchestrator.core.catalog import Catalog, shows
 from mcp_orchestrator.core.logical import PreparedLogical
-from mcp_orchestrator.core.policing import NO_WORLD, Admission, World, refusal_of, ruled, with_policy
+from mcp_orchestrator.core.naming import dotted
+from mcp_orchestrator.core.policing import NO_WORLD, Admission, World, refusal_of, ruled, sight_of, with_policy
 from mcp_orchestrator.core.prepared import PreparedTool
 from mcp_orchestrator.core.routing import Route
 from mcp_orchestrator.core.scopes import MISSING_SCOPE, missing
@@ -58,8 +59,15 @@ class _Found:
     prepared: PreparedTool | None = None
 
 
+Sight = Callable[[Offer], bool]
+"""Whether the caller may know of an offer."""
+
 Owner = Callable[[str], str | None]
 """The backend that is known to have a URI which no list has, else None."""
+
+
+def _everything(_offer: Offer) -> bool:
+    return True
 
 
 NOTHING_KNOWN: Final = Outlook()
@@ -82,7 +90,8 @@ def plan(
     what rules look at besides.
     """
     identity = Reason("identity", f"{call.principal.id} ({call.principal.kind})")
-    found = _find(call, catalog, owner)
+    sight = sight_of(rules.policy, call, world) if rules.policy is not None else _everything
+    found = _find(call, catalog, owner, sight)
     if not isinstance(found, _Found):
         outcome, reason = found
         return Plan(None, outcome, (identity, reason))
@@ -231,21 +240,22 @@ def _mapped_back(
 
 
 def _find(  # noqa: PLR0911 - a table of kinds, one line each
-    call: Call, catalog: Catalog, owner: Owner
+    call: Call, catalog: Catalog, owner: Owner, sight: Sight
 ) -> _Found | tuple[Outcome, Reason]:
     match call.kind:
         case CallKind.TOOL:
             prepared = catalog.tool(call.name)
             if prepared is not None:
                 return _listed(prepared.offer, call, prepared)
-            return _unknown_name(call, catalog, OfferKind.TOOL, "tool")
+            return _unknown_name(call, catalog, OfferKind.TOOL, "tool", sight)
         case CallKind.PROMPT:
             offer = catalog.prompt(call.name)
-            return _listed(offer, call, None) if offer else _unknown_name(call, catalog, OfferKind.PROMPT, "prompt")
+            found = _listed(offer, call, None) if offer is not None else None
+            return found or _unknown_name(call, catalog, OfferKind.PROMPT, "prompt", sight)
         case CallKind.RESOURCE | CallKind.SUBSCRIPTION:
-            return _find_resource(call, catalog, owner)
+            return _find_resource(call, catalog, owner, sight)
         case CallKind.COMPLETION:
-            return _find_completion(call, catalog)
+            return _find_completion(call, catalog, sight)
         case CallKind.TASK:
             text = "Task not found"
             return Failed(FailureKind.UNKNOWN_NAME, INVALID_PARAMS, text), Reason("catalog", "tasks are in no catalog")
@@ -273,8 +283,10 @@ def _only_backend(call: Call, catalog: Catalog, name: str) -> _Found | None:
     return _Found(backend, own, None, _ONLY_ONE)
 
 
-def _unknown_name(call: Call, catalog: Catalog, kind: OfferKind, word: str) -> _Found | tuple[Outcome, Reason]:
-    rivals = catalog.rivals(kind, call.name)
+def _unknown_name(
+    call: Call, catalog: Catalog, kind: OfferKind, word: str, sight: Sight
+) -> _Found | tuple[Outcome, Reason]:
+    rivals = [offer for offer in catalog.rivals(kind, call.name) if sight(offer)]
     if len(rivals) > 1:
         choices = ", ".join(offer.public for offer in rivals)
         text = f"Ambiguous {word} '{call.name}': several servers have it; use one of {choices}"
@@ -282,14 +294,16 @@ def _unknown_name(call: Call, catalog: Catalog, kind: OfferKind, word: str) -> _
         only = _only_backend(call, catalog, call.name)
         if only is not None:
             return only
-        close = catalog.close_to(kind, call.name)
+        close = catalog.close_to(kind, call.name, sight)
         hint = f"; did you mean '{close}'?" if close else f"; list the {word}s to see what there is"
         text = f"Unknown {word}: {call.name}{hint}"
     failed = Failed(FailureKind.UNKNOWN_NAME, INVALID_PARAMS, text, retryable=True)
     return failed, Reason("catalog", text)
 
 
-def _find_resource(call: Call, catalog: Catalog, owner: Owner) -> _Found | tuple[Outcome, Reason]:
+def _find_resource(
+    call: Call, catalog: Catalog, owner: Owner, sight: Sight
+) -> _Found | tuple[Outcome, Reason]:
     found = catalog.resource(call.name)
     how = "by template, scheme, prefix or tool"
     known = owner(call.name) if found is None else None
@@ -300,12 +314,12 @@ def _find_resource(call: Call, catalog: Catalog, owner: Owner) -> _Found | tuple
         if only is not None:
             return only
         code = RESOURCE_NOT_FOUND if call.client.era is Era.LEGACY else INVALID_PARAMS
-        close = catalog.close_to(OfferKind.RESOURCE, call.name)
+        close = catalog.close_to(OfferKind.RESOURCE, call.name, sight)
         text = f"Resource not found: {call.name}" + (f"; did you mean '{close}'?" if close else "")
         data = {"uri": call.name}
         return Failed(FailureKind.UNKNOWN_NAME, code, text, data, retryable=True), Reason("catalog", text)
     backend, uri, offer = found
-    if not shows(catalog.profile, f"{backend}.{uri}"):
+    if not shows(catalog.profile, dotted(backend, uri)):
         text = f"Resource not found: {call.name}"
         return Failed(FailureKind.UNKNOWN_NAME, INVALID_PARAMS, text, {"uri": uri}, retryable=True), Reason(
             "catalog", f"profile {catalog.profile.name if catalog.profile else ''} does not show {backend}.{uri}"
@@ -315,7 +329,7 @@ def _find_resource(call: Call, catalog: Catalog, owner: Owner) -> _Found | tuple
     return _Found(backend, uri, offer, Reason("catalog", f"{backend} owns {uri} ({how})"))
 
 
-def _find_completion(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:
+def _find_completion(call: Call, catalog: Catalog, sight: Sight) -> _Found | tuple[Outcome, Reason]:
     reference = call.params.get("ref")
     kind = reference.get("type") if isinstance(reference, Mapping) else None
     offer = catalog.template(call.name) if kind == "ref/resource" else catalog.prompt(call.name)
@@ -325,7 +339,7 @@ def _find_completion(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Re
         found = catalog.resource(call.name)
         if found is not None:
             return _Found(found[0], found[1], found[2], Reason("catalog", f"{found[0]} owns {found[1]}"))
-    return _unknown_name(call, catalog, OfferKind.PROMPT, "completion reference")
+    return _unknown_name(call, catalog, OfferKind.PROMPT, "completion reference", sight)
 
 
 def _find_extension(call: Call, catalog: Catalog) -> _Found | tuple[Outcome, Reason]:

@@ -25,6 +25,7 @@ from mcp_orchestrator.model.routing import LogicalTool
 from mcp_orchestrator.model.rules import Effect, Terms
 
 NO_RULE: Final = Reason("policy", "no rule applies: the call is allowed")
+_URIS: Final = frozenset({OfferKind.RESOURCE, OfferKind.TEMPLATE})
 _DELEGATES: Final = frozenset({"delegate", "handoff"})
 _QUESTIONS: Final[Mapping[str, str]] = {"sampling/createMessage": SAMPLING, "elicitation/create": ELICITATION}
 _OF_LIST: Final[Mapping[OfferKind, str]] = {
@@ -55,7 +56,7 @@ def offered(offer: Offer) -> Subject:
     annotations = offer.definition.get("annotations")
     return Subject(
         (_OF_LIST[offer.kind],),
-        _names(offer.backend, offer.name, is_uri=offer.kind in (OfferKind.RESOURCE, OfferKind.TEMPLATE)),
+        _names(offer.backend, offer.name, is_uri=True) if offer.kind in _URIS else (offer.dotted,),
         "" if offer.backend == naming.OWN else offer.backend,
         offer.labels,
         annotations if isinstance(annotations, Mapping) else {},
@@ -70,7 +71,8 @@ def subject_of(call: Call, target: Target, agent: AgentSpec | None = None) -> Su
     own = target.backend == naming.OWN
     kinds = _kinds(call, offer)
     is_uri = "resource" in kinds
-    names = _names(target.backend, target.name, is_uri=is_uri) if target.name else (call.method,)
+    named = target.name and call.kind is not CallKind.TASK  # the id of a task is a secret
+    names = _names(target.backend, target.name, is_uri=is_uri) if named else (call.method,)
     return Subject(
         (*kinds, DELEGATION) if own and target.name in _DELEGATES else kinds,
         (*names, call.method) if call.kind is CallKind.EXTENSION else names,
@@ -167,12 +169,14 @@ def _completed(params: Mapping[str, Any]) -> dict[str, Any]:
 class World:
     """What the rules may look at besides the call: the time (seconds since the epoch), what is left of budgets, agents.
 
-    `budget` gives the budget variables of conditions; it is asked only where a condition reads them.
+    `budget` gives the budget variables of conditions; it is asked only where a condition reads them. `taker` gives the
+    agent that a delegation would go to just now (None: the first that fits).
     """
 
     now: float = 0.0
     budget: Callable[[Call, Target], Mapping[str, float]] | None = None
     agents: Sequence[AgentSpec] = field(default=())
+    taker: Callable[[Call], AgentSpec | None] | None = None
 
 
 NO_WORLD: Final = World()
@@ -184,7 +188,7 @@ def ruling_of(
     """What the rules say about a call that would go to this target; of a tool of ours about both it and the provider."""
     agent, mode = None, ""
     if target.backend == naming.OWN and target.name in _DELEGATES:
-        agent, mode = _agent_of(call, world.agents)
+        agent, mode = _agent_of(call, world)
     asker = asker_of(call.principal, call.client, call.profile, call.context)
     if mode:
         asker = replace(asker, mode=mode)
@@ -198,14 +202,16 @@ def ruling_of(
     return together((whole, ruling))
 
 
-def _agent_of(call: Call, agents: Sequence[AgentSpec]) -> tuple[AgentSpec | None, str]:
+def _agent_of(call: Call, world: World) -> tuple[AgentSpec | None, str]:
     """Which agent `delegate` would go to, and in which mode."""
     arguments = call.params.get("arguments")
     given = arguments if isinstance(arguments, Mapping) else {}
     mode = AgentMode.WRITE if given.get("mode") == AgentMode.WRITE.value else AgentMode.READ
+    if world.taker is not None:
+        return world.taker(call), mode.value
     named, labels = given.get("agent"), given.get("labels")
     wanted = [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
-    return choose(agents, named if isinstance(named, str) else None, wanted, mode).agent, mode.value
+    return choose(world.agents, named if isinstance(named, str) else None, wanted, mode).agent, mode.value
 
 
 def refusal_of(call: Call, ruling: Ruling) -> Outcome:
@@ -214,6 +220,12 @@ def refusal_of(call: Call, ruling: Ruling) -> Outcome:
         return ToolRefusal(ruling.refusal, FailureKind.REFUSED)
     data = {"rule": ruling.rule, "where": ruling.where}
     return Failed(FailureKind.REFUSED, INVALID_REQUEST, ruling.refusal, data)
+
+
+def sight_of(policy: Policy, call: Call, world: World) -> Callable[[Offer], bool]:
+    """Whether the caller may know of an offer."""
+    asker = asker_of(call.principal, call.client, call.profile, call.context)
+    return lambda offer: policy.shows(offered(offer), asker, world.now)
 
 
 def with_policy(call: Call, decided: Plan, policy: Policy, world: World, prepared: PreparedTool | None) -> Plan:

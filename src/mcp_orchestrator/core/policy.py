@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from mcp_orchestrator.core.conditions import BUDGET, Circumstances, Conditions, Fault, variables
 from mcp_orchestrator.core.effects import Redactor
-from mcp_orchestrator.core.policy_results import judge_of
-from mcp_orchestrator.core.policy_rules import Compiled, Subject, compiled
+from mcp_orchestrator.core.policy_results import ResultJudge
+from mcp_orchestrator.core.policy_rules import Compiled, Subject, compiled, together
 from mcp_orchestrator.core.policy_terms import approval_of, limits_of
 from mcp_orchestrator.core.rulings import Asker, Ruling, combined
 from mcp_orchestrator.model.plan import Reason
@@ -43,6 +43,7 @@ class _Chosen:
     seen: tuple[Compiled, ...] = ()
     result: tuple[Compiled, ...] = ()
     known: Mapping[str, Any] = field(default_factory=dict)
+    keys: frozenset[str] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.call or self.seen or self.result)
@@ -92,7 +93,7 @@ class Policy:
         def called(given: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
             return lambda: {**seen(), **_more(asker, given), **(budget or {})}
 
-        said = self._ask(chosen.call, Phase.CALL, called(arguments), (subject, asker))
+        said = self._ask(chosen.call, Phase.CALL, called(arguments), (subject, asker), chosen.keys)
         hidden = self._ask(chosen.seen, Phase.LIST, seen, (subject, asker))
         said.spoke += [rule for rule in hidden.spoke if rule not in said.spoke]
         said.faults += hidden.faults
@@ -100,7 +101,7 @@ class Policy:
         if changed is not None and not said.faults:
             # What is sent must pass as well, or a rewrite would lead round the other rules.
             strict = [rule for rule in chosen.call if rule.effect in (Effect.DENY, Effect.ASK) and rule.conditions]
-            again = self._ask(strict, Phase.CALL, called(changed), (subject, asker))
+            again = self._ask(strict, Phase.CALL, called(changed), (subject, asker), chosen.keys)
             said.spoke += [rule for rule in again.spoke if rule not in said.spoke]
             said.faults += again.faults
         return self._ruling(chosen, said, changed, _Matter(subject, asker, arguments, now))
@@ -128,6 +129,7 @@ class Policy:
                     tuple(rule for rule in fit if Phase.LIST in rule.phases and rule.effect is Effect.DENY),
                     tuple(rule for rule in fit if Phase.RESULT in rule.phases),
                     _known(subject, asker, frozenset().union(*(one.reads for one in fit))),
+                    together(one.keys for one in fit),
                 )
                 if fit
                 else _NONE
@@ -143,6 +145,7 @@ class Policy:
         phase: Phase,
         values: Callable[[], dict[str, Any]],
         about: tuple[Subject, Asker],
+        keys: frozenset[str] | None = None,
     ) -> _Said:
         subject, asker = about
         said = _Said()
@@ -155,7 +158,7 @@ class Policy:
             if not made:
                 shared = values()
                 made = [
-                    self._conditions.circumstances(phase, {**shared, "kind": kind, "principal.id": ident})
+                    self._conditions.circumstances(phase, {**shared, "kind": kind, "principal.id": ident}, keys)
                     for kind in subject.kinds
                     for ident in asker.ids
                 ]
@@ -183,7 +186,9 @@ class Policy:
         for rule in said.spoke:
             if rule.effect is Effect.REWRITE:
                 changed = dict(arguments) if changed is None else changed
-                circumstances = self._conditions.circumstances(Phase.CALL, values()) if rule.rewrites else None
+                circumstances = (
+                    self._conditions.circumstances(Phase.CALL, values(), rule.keys) if rule.rewrites else None
+                )
                 for name, value in rule.constants.items():
                     changed[name] = value
                 for name, expression in rule.rewrites.items():
@@ -214,7 +219,7 @@ class Policy:
         results = chosen.result
         reasons += [_reason(rule, "may concern the result") for rule in results]
         judge = (
-            judge_of(results, self._conditions, lambda: self._of_result(matter), matter.subject) if results else None
+            ResultJudge(results, self._conditions, lambda: self._of_result(matter), matter.subject) if results else None
         )
         sure = (rule.rule.redact for rule in results if not rule.conditions and rule.effect is Effect.REDACT)
         return Ruling(

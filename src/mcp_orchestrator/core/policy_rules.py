@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +72,7 @@ class Compiled:
         self.conditions = conditions
         self.never = never
         self.reads = frozenset[str]().union(*(condition.reads for condition in conditions.values()))
+        self.keys = together(condition.keys for condition in conditions.values())
         self.rewrites: dict[str, Condition] = {}
         self.constants: dict[str, Any] = {}
         self._tool, self._server, self._agent = Patterns(match.tool), Patterns(match.server), Patterns(match.agent)
@@ -128,6 +129,16 @@ class Compiled:
         return f"It applies whatever the arguments are: to use {subject.names[0]}, the rule would have to be changed"
 
 
+def together(several: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """All keys of several sets; None (any key) as soon as one is."""
+    found: frozenset[str] = frozenset()
+    for keys in several:
+        if keys is None:
+            return None
+        found |= keys
+    return found
+
+
 def compiled(rule: PolicyRule, conditions: Conditions) -> Compiled:
     """A rule that can be asked.
 
@@ -150,6 +161,7 @@ def compiled(rule: PolicyRule, conditions: Conditions) -> Compiled:
         else:
             made.rewrites[name] = _good(conditions.compile(str(source), Phase.CALL, wants=None), rule)
             made.reads |= made.rewrites[name].reads
+            made.keys = together((made.keys, made.rewrites[name].keys))
     return made
 
 

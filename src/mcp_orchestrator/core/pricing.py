@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from mcp_orchestrator.core.logical import Shaping
 from mcp_orchestrator.model.agent import AgentUsage, CostSource
 from mcp_orchestrator.model.budget import ModelPrice, Prices
+from mcp_orchestrator.model.snapshot import Snapshot
 
 MILLION: Final = 1_000_000
 
@@ -61,3 +63,8 @@ def priced(usage: AgentUsage, prices: Prices, table: Table, model: str | None = 
     price = model_price(prices, named)
     cost = cost_of_tokens(usage, price) if price is not None else table(usage, named)
     return usage if cost is None else replace(usage, cost=cost, cost_source=CostSource.COMPUTED)
+
+
+def shaping_of(snapshot: Snapshot) -> Shaping:
+    """What a configuration makes of the tools of servers, with its prices."""
+    return Shaping(snapshot.overrides, snapshot.tools, lambda tool: price_of(snapshot.prices, (tool,)))

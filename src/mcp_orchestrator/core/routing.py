@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from mcp_orchestrator.core.conditions import Fault
-from mcp_orchestrator.core.logical import PreparedLogical, PreparedProvider
+from mcp_orchestrator.core.conditions import Condition, Fault
+from mcp_orchestrator.core.logical import STEP, PreparedLogical, PreparedProvider
 from mcp_orchestrator.core.mapping import CALLER, Circle, Shaper, caller
 from mcp_orchestrator.core.strategies import Candidate, home_of, is_ejected, is_full, ordered, stable_for
 from mcp_orchestrator.core.wire.headers import param_headers
 from mcp_orchestrator.model.call import Call
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
-from mcp_orchestrator.model.plan import Care, Reason, Target
+from mcp_orchestrator.model.plan import Plan, Reason, Target
 from mcp_orchestrator.model.routing import Outlook, Strategy
 
 if TYPE_CHECKING:
+    from mcp_orchestrator.core.catalog import Catalog
     from mcp_orchestrator.core.prepared import PreparedTool
 
 Admit = Callable[[Target], Reason | None]
 """Whether a provider may be used: None, or why not."""
+
+FEW: Final = 3
+"""Providers whose conditions are asked one by one."""
 
 _KEYED: Final = frozenset({Strategy.WEIGHTED, Strategy.STICKY})
 
@@ -55,9 +60,13 @@ class Route:
         keyed = logical.spec.strategy in _KEYED
         self._key = stable_for(call, arguments, logical.spec) if keyed else ""
         self._circle = Circle(logical.conditions, CALLER, caller(call, arguments))
-        self._waiting = self._in_order()
+        order = ordered(logical, self._key, outlook)
+        troubled = outlook.down or outlook.ejected or only
+        self._waiting = self._in_order(order) if troubled else iter(order)
         self._unfit = False
         self._full = False
+        self._asked = False
+        self._held: list[Any] | None = None
 
     @property
     def backends(self) -> frozenset[str]:
@@ -67,7 +76,11 @@ class Route:
     def next(self) -> Target | None:
         """The next provider that can take the call, with its arguments; None when there is none left."""
         for candidate in self._waiting:
-            target = self._target(self._logical.providers[candidate.place])
+            provider = self._logical.providers[candidate.place]
+            if self._held and self._held[candidate.place] is not True and candidate.limit is None:
+                self.reasons.append(provider.declined)
+                continue
+            target = self._target(provider)
             if target is not None:
                 return target
         return None
@@ -84,15 +97,15 @@ class Route:
         text = f"no provider of '{name}' is available: {said}"
         return Failed(FailureKind.UNAVAILABLE, INTERNAL_ERROR, text, retryable=True)
 
-    def _in_order(self) -> Iterator[Candidate]:
+    def _in_order(self, order: Sequence[Candidate]) -> Iterator[Candidate]:
         """By strategy; those that are ejected or down come after all others, and only for want of others."""
         outlook = self._outlook
         standings, down, now = outlook.standings, outlook.down, outlook.now
         last: list[Candidate] = []
-        for candidate in ordered(self._logical.spec, self._logical.candidates, self._key, outlook):
+        for candidate in order:
             if self._only and candidate.provider != self._only:
                 continue
-            if candidate.backend in down or (standings and is_ejected(standings.get(candidate.provider), now)):
+            if candidate.backend in down or is_ejected(standings.get(candidate.provider), now):
                 last.append(candidate)
             else:
                 yield candidate
@@ -138,13 +151,24 @@ class Route:
             return self._about(provider, f"is busy: {limit} calls at once are its limit")
         if provider.when is None:
             return None
-        holds = provider.when.judge(self._circle.circumstances)
+        holds = self._holds(provider, provider.when)
         if holds is True:
             return None
         self._unfit = True
         if isinstance(holds, Fault):
             return self._about(provider, f"does not take it: when cannot be decided: {holds.text}: {spec.when}")
         return provider.declined
+
+    def _holds(self, provider: PreparedProvider, when: Condition) -> bool | Fault:
+        """Whether the condition of a provider is true. After the first that is false all others are asked at once."""
+        if self._held is None and self._asked and len(self._logical.providers) > FEW:
+            together = self._logical.together
+            found = together.value(self._circle.circumstances) if together is not None else None
+            self._held = found if isinstance(found, list) else []
+        self._asked = True
+        if self._held:
+            return self._held[provider.candidate.place] is True
+        return when.judge(self._circle.circumstances)
 
     @property
     def _measures(self) -> bool:
@@ -187,15 +211,11 @@ class Route:
             limits.append(self._limit(offer.backend))
         if self._call.timeout is not None:
             limits.append(self._call.timeout)
-        care = Care(
-            spec.tool,
-            logical.spec,
-            repeatable=spec.repeatable or (override is not None and override.repeatable),
-            limit=spec.max_concurrent,
-            cap=override.max_result_bytes if override is not None else None,
-            shape=self._shape(provider),
-            home=home_of(logical.spec, self._key) if logical.spec.strategy is Strategy.STICKY and self._key else "",
-        )
+        care = provider.care_for(override, logical.spec)
+        shape = self._shape(provider)
+        home = home_of(logical.spec, self._key) if logical.spec.strategy is Strategy.STICKY and self._key else ""
+        if shape is not None or home:
+            care = replace(care, shape=shape, home=home)
         headers = param_headers(prepared.headers, own) if prepared.asks_headers else None
         price = provider.candidate.price
         return Target(offer.backend, offer.name, offer, min(limits), headers, own, price, care)
@@ -221,3 +241,35 @@ class Route:
 
     def _say(self, provider: PreparedProvider, text: str) -> None:
         self.reasons.append(self._about(provider, text))
+
+
+def in_full(decided: Plan) -> Plan:
+    """The same plan with every provider looked at, for a person; a call looks only as far as it must."""
+    others = decided.others
+    if others is None or decided.target is None:
+        return decided
+    before = len(others.reasons)
+    while others.next() is not None:
+        pass
+    own = decided.reasons
+    last = max((place for place, reason in enumerate(own) if reason.step == STEP), default=len(own) - 1) + 1
+    return replace(decided, reasons=(*own[:last], *others.reasons[before:], *own[last:]))
+
+
+def described(logical: PreparedLogical, catalog: Catalog) -> dict[str, Any]:
+    """A logical tool for `tools show`: its strategy and its providers, with what is known of each."""
+    spec = logical.spec
+    providers = [
+        {
+            "tool": one.spec.tool,
+            "offered": catalog.provider(one.spec.tool) is not None,
+            "when": one.spec.when,
+            "weight": one.spec.weight,
+            "price": one.candidate.price,
+            "repeatable": one.spec.repeatable,
+            "maxConcurrent": one.spec.max_concurrent,
+            "where": one.spec.where,
+        }
+        for one in logical.providers
+    ]
+    return {"strategy": spec.strategy.value, "by": spec.by, "where": spec.where, "providers": providers}

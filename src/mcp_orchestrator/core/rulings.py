@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.plan import Reason
-from mcp_orchestrator.model.rules import Approval, Effect, Judged, Limit, Redaction, Terms
+from mcp_orchestrator.model.rules import Approval, Effect, Judge, Judged, Limit, Redaction, Terms
 
 _ORDER: Final = (Effect.DENY, Effect.ASK, Effect.LIMIT, Effect.ALLOW)
 
@@ -52,7 +52,7 @@ class Ruling:
     limits: tuple[Limit, ...] = ()
     arguments: Mapping[str, Any] | None = None
     redactions: tuple[Redaction, ...] = ()
-    judge: Callable[[bytes], Judged] | None = None
+    judge: Judge | None = None
 
     @property
     def terms(self) -> Terms | None:
@@ -89,19 +89,27 @@ def together(rulings: Iterable[Ruling | None]) -> Ruling | None:
         limits=tuple(dict.fromkeys(one for ruling in found for one in ruling.limits)),
         arguments=changed[-1] if changed else None,
         redactions=tuple(dict.fromkeys(one for ruling in found for one in ruling.redactions)),
-        judge=_in_turn(judges) if judges else None,
+        judge=_InTurn(judges) if judges else None,
     )
 
 
-def _in_turn(judges: Sequence[Callable[[bytes], Judged]]) -> Callable[[bytes], Judged]:
-    def judge(result: bytes) -> Judged:
+class _InTurn:
+    """Several judges, one after the other."""
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        self._judges = judges
+
+    def __call__(self, result: bytes) -> Judged:
         reasons: tuple[Reason, ...] = ()
-        for one in judges:
-            judged = one(result)
+        for judge in self._judges:
+            judged = judge(result)
             reasons += judged.reasons
             if judged.result is None:
                 return Judged(None, reasons)
             result = judged.result
         return Judged(result, reasons)
 
-    return judge
+    def veil(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        for judge in self._judges:
+            params = judge.veil(params)
+        return params

@@ -90,7 +90,9 @@ def _word_for(kind: CallKind, backend: str, name: str, params: Any) -> str | Non
         case CallKind.TOOL:
             return _word_for_tool(backend, name)
         case CallKind.RESOURCE | CallKind.SUBSCRIPTION:
-            return RESOURCES
+            return (
+                RESOURCES if backend != OWN else None
+            )  # a kept result is its owner's, who was allowed to make the call
         case CallKind.PROMPT:
             return PROMPTS
         case CallKind.COMPLETION:

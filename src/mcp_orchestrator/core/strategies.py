@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from mcp_orchestrator.model.call import Call
 from mcp_orchestrator.model.routing import LogicalTool, Outlook, Standing, Strategy
@@ -14,8 +14,13 @@ from mcp_orchestrator.model.routing import LogicalTool, Outlook, Standing, Strat
 MEASURED_FOR: Final = 300.0
 """Seconds after which a measured latency counts as unknown, so that a provider that was slow once gets another chance."""
 
+MOST_SPREADS: Final = 4096
+"""Orders of one tool that are kept."""
+
 _MASK: Final = (1 << 64) - 1
 _UNIT: Final = 1.0 / (1 << 53)
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+_log: Final = math.log
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,33 @@ def stable_for(call: Call, arguments: Mapping[str, Any], logical: LogicalTool) -
             return f"caller={call.principal.id}"
 
 
-def ordered(logical: LogicalTool, candidates: Sequence[Candidate], key: str, outlook: Outlook) -> Sequence[Candidate]:
+class Choice(Protocol):
+    """What an order is made of: the tool, its candidates, and the orders that were made before, by key."""
+
+    @property
+    def spec(self) -> LogicalTool:
+        """The tool."""
+        ...
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """In the order of the configuration."""
+        ...
+
+    @property
+    def spreads(self) -> dict[str, Sequence[Candidate]]:
+        """Orders by key: they depend on nothing else."""
+        ...
+
+
+def ordered(choice: Choice, key: str, outlook: Outlook) -> Sequence[Candidate]:
     """The candidates in the order of the strategy, whatever their health."""
-    standings = outlook.standings
+    standings, logical, candidates = outlook.standings, choice.spec, choice.candidates
     match logical.strategy:
         case Strategy.FAILOVER:
             return candidates
         case Strategy.WEIGHTED:
-            return _spread(candidates, key, outlook)
+            return _spread(choice, key, outlook)
         case Strategy.CHEAPEST:
             # A price that is not known is never taken for nothing.
             return sorted(candidates, key=lambda one: math.inf if one.price is None else one.price)
@@ -65,8 +89,8 @@ def ordered(logical: LogicalTool, candidates: Sequence[Candidate], key: str, out
             return sorted(candidates, key=lambda one: _slowness(standings.get(one.provider), outlook.now))
         case Strategy.STICKY:
             home = outlook.homes.get(home_of(logical, key)) if key else None
-            spread = _spread(candidates, key, outlook)
-            return spread if home is None else sorted(spread, key=lambda one: one.provider != home)
+            order = _spread(choice, key, outlook)
+            return order if home is None else sorted(order, key=lambda one: one.provider != home)
         case _:
             assert_never(logical.strategy)
 
@@ -76,26 +100,32 @@ def home_of(logical: LogicalTool, key: str) -> str:
     return f"{logical.name}\n{key}"
 
 
-def _spread(candidates: Sequence[Candidate], key: str, outlook: Outlook) -> Sequence[Candidate]:
+def _spread(choice: Choice, key: str, outlook: Outlook) -> Sequence[Candidate]:
+    """The candidates in an order of their own for each key; without a key in one by chance."""
+    if not key:
+        return spread(choice.candidates, int(outlook.chance * (1 << 53)) * _GOLDEN & _MASK)
+    known = choice.spreads.get(key)
+    if known is None:
+        if len(choice.spreads) >= MOST_SPREADS:
+            choice.spreads.clear()
+        known = choice.spreads[key] = spread(choice.candidates, mark(key))
+    return known
+
+
+def spread(candidates: Sequence[Candidate], seed: int) -> Sequence[Candidate]:
     """Weighted rendezvous hashing: shares follow the weights, and only those move whose provider is not there.
 
     Each candidate draws -ln(u) / weight with its own u from a hash of key and candidate; the least comes first.
     """
-    seed = mark(key) if key else int(outlook.chance * (1 << 53)) * 0x9E3779B97F4A7C15 & _MASK
-    return sorted(candidates, key=_drawn(seed))
-
-
-def _drawn(seed: int) -> Callable[[Candidate], float]:
-    def draw(one: Candidate) -> float:
-        if one.weight <= 0:
-            return math.inf
+    drawn = []
+    for one in candidates:
         mixed = seed ^ one.mark  # the finalizer of splitmix64
         mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
         mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _MASK
-        mixed ^= mixed >> 31
-        return -math.log(((mixed >> 11) + 1) * _UNIT) / one.weight
-
-    return draw
+        share = -_log((((mixed ^ (mixed >> 31)) >> 11) + 1) * _UNIT) / one.weight if one.weight else math.inf
+        drawn.append((share, one.place, one))
+    drawn.sort()
+    return [one for _, _, one in drawn]
 
 
 def _slowness(standing: Standing | None, now: float) -> float:

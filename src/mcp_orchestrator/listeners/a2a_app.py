@@ -11,8 +11,8 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
-from a2a.server.request_handlers.response_helpers import agent_card_to_dict, build_error_response
 from a2a.server.context import ServerCallContext
+from a2a.server.request_handlers.response_helpers import agent_card_to_dict, build_error_response
 from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
 from a2a.server.routes.common import DefaultServerCallContextBuilder
 from a2a.types.a2a_pb2 import AgentCard

@@ -205,9 +205,7 @@ class A2aRequests(RequestHandler):
             raise UnsupportedOperationError(f"task {seen.kept.id} is under way and asks nothing; wait, or cancel it")
         try:
             reply = reply_of(message, seen.questions)
-            self._door.answer(
-                seen.kept.id, who, reply.key, reply.action, option=reply.option, content=reply.content
-            )
+            self._door.answer(seen.kept.id, who, reply.key, reply.action, option=reply.option, content=reply.content)
         except LookupError as error:
             raise InvalidParamsError(_said(error)) from error
         except ValueError as error:

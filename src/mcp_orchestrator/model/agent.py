@@ -60,6 +60,7 @@ class TroubleKind(enum.StrEnum):
     TURNS = "turns"  # a limit of turns
     SESSION = "session"  # the agent's session is in use, or could not be taken up again
     BUDGET = "budget"  # a limit of money or tokens
+    VERIFY = "verify"  # the work was looked at, and was not good
     INTERNAL = "internal"
 
 

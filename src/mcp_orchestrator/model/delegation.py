@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_orchestrator.model.agent import AgentMode, AgentUsage, Ended
+from mcp_orchestrator.model.agent import AgentMode, AgentUsage, Ended, EndStatus, TroubleKind
 
 
 class DelegationState(enum.StrEnum):
@@ -71,6 +71,17 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """One agent that had the run and has it no more: how it ended, and what it cost (micro-dollars, None: not known)."""
+
+    agent: str
+    status: EndStatus
+    trouble: TroubleKind | None = None
+    message: str = ""
+    cost: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delegated:
     """Everything that is kept of a delegation. Times are seconds since the epoch.
 
@@ -80,7 +91,10 @@ class Delegated:
     the reasons of the plan, as plain JSON. `asked` counts its questions; `questions` are the open ones, by key a digest of
     what is asked, so that one that is asked again after a restart keeps its key. An `ended` without the state `ended` is
     an end that the journal may not have yet. `behalf` is the client at the top ("": the owner), `lineage` the runs above,
-    the nearest first.
+    the nearest first. `route` is the id of the route that it came by ("": none), `named` that its agent was named, `labels`
+    what was asked for, `client` the client's name for itself, `asked_limits` the limits without those of the agent. `tried`
+    are the agents that had it before. `compared` are the runs whose work is compared, with the agent of each, and `chosen`
+    the best of them ("": the caller chooses).
     """
 
     id: str
@@ -116,3 +130,11 @@ class Delegated:
     scopes: tuple[str, ...] | None = None
     behalf: str = ""
     lineage: tuple[str, ...] = ()
+    route: str = ""
+    named: bool = False
+    labels: tuple[str, ...] = ()
+    client: str = ""
+    asked_limits: Mapping[str, float] = field(default_factory=dict)
+    tried: tuple[Tried, ...] = ()
+    compared: Mapping[str, str] = field(default_factory=dict)
+    chosen: str = ""

@@ -23,6 +23,7 @@ class EventKind(enum.StrEnum):
     RUN_STARTED = "run.started"
     RUN_ENDED = "run.ended"
     RUN_TRIED = "run.tried"
+    RESULT_KEPT = "result.kept"
     QUESTION_ASKED = "question.asked"
     QUESTION_ANSWERED = "question.answered"
     TASK_CREATED = "task.created"
@@ -30,9 +31,12 @@ class EventKind(enum.StrEnum):
     DELEGATION_ACCEPTED = "delegation.accepted"
     DELEGATION_STARTED = "delegation.started"
     DELEGATION_BOUND = "delegation.bound"
+    DELEGATION_PASSED = "delegation.passed"
+    DELEGATION_VERIFIED = "delegation.verified"
     DELEGATION_ENDED = "delegation.ended"
     AGENT_EVENT = "agent.event"
     AGENT_ATTACHED = "agent.attached"
+    AGENT_BENCHED = "agent.benched"
     WORKSPACE_MADE = "workspace.made"
     WORKSPACE_APPLIED = "workspace.applied"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
@@ -42,6 +46,12 @@ class EventKind(enum.StrEnum):
     BUDGET_REFUSED = "budget.refused"
     BUDGET_RAISED = "budget.raised"
     BUDGET_EXPIRED = "budget.expired"
+    APPROVAL_ASKED = "approval.asked"
+    APPROVAL_GRANTED = "approval.granted"
+    APPROVAL_DENIED = "approval.denied"
+    APPROVAL_USED = "approval.used"
+    RESULT_JUDGED = "result.judged"
+    QUESTION_REFUSED = "question.refused"
     JOURNAL_GAP = "journal.gap"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,12 +158,14 @@ class Standing:
 class Outlook:
     """What planning knows of the world when it chooses a provider.
 
-    `now` is monotonic seconds, `chance` in [0, 1). `standings` are by provider (`SERVER.TOOL`), `down` says by server why
-    it is not available now, `homes` is which provider served a sticky key last.
+    `now` is monotonic seconds, `chance` in [0, 1). `standings` are by provider (`SERVER.TOOL`), `ejected` are those that were
+    ejected and have not been well since; `down` says by server why it is not available now, `homes` is which provider
+    served a sticky key last.
     """
 
     now: float = 0.0
     chance: float = 0.0
     standings: Mapping[str, Standing] = field(default_factory=dict)
+    ejected: Collection[str] = ()
     down: Mapping[str, str] = field(default_factory=dict)
     homes: Mapping[str, str] = field(default_factory=dict)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mcp_orchestrator.model.plan import Reason
@@ -158,6 +158,18 @@ class Judged:
     reasons: tuple[Reason, ...] = ()
 
 
+class Judge(Protocol):
+    """Does to what a server gives what the rules want."""
+
+    def __call__(self, result: bytes) -> Judged:
+        """To a result: the encoded object."""
+        ...
+
+    def veil(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """To what is said on the way (progress, log messages, questions), where conditions cannot be asked yet."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a planned call may be carried out. Empty: on none, which is the most frequent case.
@@ -171,4 +183,4 @@ class Terms:
     holds: tuple[Hold, ...] = ()
     redactions: tuple[Redaction, ...] = ()
     arguments: Mapping[str, Any] | None = None
-    judge: Callable[[bytes], Judged] | None = field(default=None, compare=False)
+    judge: Judge | None = field(default=None, compare=False)

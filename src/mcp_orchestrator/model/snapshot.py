@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_orchestrator.model.budget import BudgetSpec, Prices
+from mcp_orchestrator.model.results import UNBOUNDED, Bound, ResultsSpec
 
 if TYPE_CHECKING:
     from mcp_orchestrator.model.agent import AgentSpec
+    from mcp_orchestrator.model.agent_routes import AgentRoute
     from mcp_orchestrator.model.routing import LogicalTool, Override
     from mcp_orchestrator.model.rules import PolicyRule
 
@@ -107,12 +109,13 @@ class NameStyle(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProfileSpec:
-    """What one kind of caller sees: globs over `SERVER.NAME`. An empty `include` means everything."""
+    """What one kind of caller sees: globs over `SERVER.NAME`, and how much of results. Empty `include`: everything."""
 
     name: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     names: NameStyle = NameStyle.PREFIXED
+    results: Bound = UNBOUNDED
     where: str = field(default="", compare=False)
 
 
@@ -185,11 +188,17 @@ class Durability(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StorageSpec:
-    """Where state lives. `path` is the SQLite file; `retain` is for how many seconds the journal is kept, 0 for ever."""
+    """Where state lives: in the SQLite file `path`, or in the PostgreSQL database at `url`.
+
+    Beside `path` lies in any case what belongs to this machine alone. `name` is the address without its password.
+    `retain` is for how many seconds the journal is kept, 0 for ever.
+    """
 
     path: Path
     durability: Durability = Durability.NORMAL
     retain: float = 90 * 86400.0
+    url: Secret | None = None
+    name: str = ""
 
 
 class Captured(enum.StrEnum):
@@ -228,11 +237,19 @@ class Snapshot:
     mouths: tuple[str, ...] = ("client",)
     warnings: tuple[str, ...] = ()
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
+    routes: tuple[AgentRoute, ...] = ()
     delegation: DelegationSpec = field(default_factory=DelegationSpec)
     a2a: A2aSpec | None = None
     identity: IdentitySpec = field(default_factory=IdentitySpec)
     policies: tuple[PolicyRule, ...] = ()
     budgets: tuple[BudgetSpec, ...] = ()
     prices: Prices = field(default_factory=Prices)
+    results: ResultsSpec = field(default_factory=ResultsSpec)
     overrides: Mapping[str, Override] = field(default_factory=dict)
     tools: Mapping[str, LogicalTool] = field(default_factory=dict)
+
+    @property
+    def bounds_results(self) -> bool:
+        """Whether anything is said of how large a result may be that is handed on."""
+        spec = self.results
+        return bool(spec.inline) or bool(spec.tools) or any(profile.results for profile in self.profiles.values())

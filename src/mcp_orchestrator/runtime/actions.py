@@ -6,12 +6,16 @@ import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.naming import OWN
+from mcp_orchestrator.core.policy_terms import shown_terms
+from mcp_orchestrator.core.routing import described, in_full
 from mcp_orchestrator.core.wire.jsonrpc import NULL, decode
 from mcp_orchestrator.model.call import Call, CallKind, Era, Principal
 from mcp_orchestrator.model.catalog import Offer, OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, Outcome, ToolRefusal
+from mcp_orchestrator.plugin_api import View
 from mcp_orchestrator.runtime.budgets import explained
 from mcp_orchestrator.runtime.callers import Callers
 from mcp_orchestrator.runtime.gateway import Gateway
@@ -62,17 +66,19 @@ class Actions:
     async def tools_list(self, args: dict[str, Any]) -> dict[str, Any]:
         """{profile} -> {tools: [{public, dotted, backend, description, title}], waiting: [backend]}."""
         catalog = await self._catalog(args)
-        tools = [_tool_line(offer) for offer in catalog.offers(OfferKind.TOOL)]
+        tools = [_tool_line(offer) for offer in self._seen(catalog, args)]
         return {"tools": tools, "waiting": [known.spec.name for known in self._gateway.generation.waiting]}
 
     async def tools_show(self, args: dict[str, Any]) -> dict[str, Any]:
         """{name, profile} -> the definition, its pin and names."""
         catalog = await self._catalog(args)
         prepared = catalog.tool(_word(args, "name"))
-        if prepared is None:
-            raise LookupError(_unknown("tool", args["name"], [o.public for o in catalog.offers(OfferKind.TOOL)]))
+        seen = self._seen(catalog, args)
+        if prepared is None or prepared.offer not in seen:
+            raise LookupError(_unknown("tool", args["name"], [offer.public for offer in seen]))
         offer = prepared.offer
-        return {**_tool_line(offer), "pin": offer.pin, "era": offer.era.value, "definition": offer.definition}
+        shown = {**_tool_line(offer), "pin": offer.pin, "era": offer.era.value, "definition": offer.definition}
+        return shown if prepared.logical is None else {**shown, "logical": described(prepared.logical, catalog)}
 
     async def tools_call(self, args: dict[str, Any]) -> dict[str, Any]:
         """{name, arguments, profile} -> {run, outcome: {result} | {error} | {result, kind}, declined: [what nobody could be asked]}."""
@@ -84,12 +90,12 @@ class Actions:
         return {"run": run.id, "outcome": outcome, "declined": declined}
 
     async def plan(self, args: dict[str, Any]) -> dict[str, Any]:
-        """{name, arguments, profile, as} -> {target, refusal, reasons}; `as` is the id of another principal."""
+        """{name, arguments, profile, as} -> {target, refusal, reasons, terms}; `as` is the id of another principal."""
         await self._catalog(args)
         call = self._call(args)
         if args.get("as") is not None and self._callers is not None:
             call.principal = self._callers.named(_word(args, "as"))
-        decided = await explained(self._gateway, call)
+        decided = in_full(await explained(self._gateway, call))
         target = decided.target
         return {
             "target": {"backend": target.backend, "name": target.name, "timeout": target.timeout} if target else None,
@@ -98,6 +104,7 @@ class Actions:
                 {"step": reason.step, "rule": reason.rule, "where": reason.where, "text": reason.text}
                 for reason in decided.reasons
             ],
+            "terms": shown_terms(decided.terms),
         }
 
     async def backends_list(self, _args: dict[str, Any]) -> list[dict[str, Any]]:
@@ -119,6 +126,12 @@ class Actions:
         supervisor = self._supervisor(args)
         await supervisor.restart()
         return _backend_line(supervisor)
+
+    def _seen(self, catalog: Catalog, args: dict[str, Any]) -> list[Offer]:
+        """The tools that the command line may know of: rules hide some from its principal, as from everybody."""
+        view = View(Era.MODERN, args.get("profile"), self._call({**args, "name": "tools"}).principal)
+        hidden = self._gateway.policing.hidden(catalog, OfferKind.TOOL, view)
+        return [offer for offer in catalog.offers(OfferKind.TOOL) if offer.public not in hidden]
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -170,6 +183,7 @@ def _tool_line(offer: Offer) -> dict[str, Any]:
         "public": offer.public,
         "dotted": offer.dotted,
         "backend": offer.backend,
+        "labels": list(offer.labels),
         "title": offer.definition.get("title"),
         "description": offer.definition.get("description"),
     }

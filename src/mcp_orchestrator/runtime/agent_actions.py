@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.core.delegating import shown_changes, shown_cost, shown_usage, status_word
-from mcp_orchestrator.model.agent import AgentFacts, AgentUsage
+from mcp_orchestrator.model.agent import AgentFacts
 from mcp_orchestrator.model.delegation import Delegated
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class AgentActions:
         return delegations
 
     async def agents(self, args: dict[str, Any]) -> list[dict[str, Any]]:
-        """{probe?} -> [{name, kind, labels, working, where, facts?}]; with `probe` each agent is looked at."""
+        """{probe?} -> [{name, kind, labels, working, where, benched?, facts?}]; with `probe` each agent is looked at."""
         delegations = self._delegations()
         if delegations is None:
             return []
@@ -85,11 +85,14 @@ def _line(delegations: Delegations, backend: AgentBackend, facts: AgentFacts | N
         "disabled": spec.disabled,
         "where": spec.where,
     }
+    standing = delegations.steering.bench.standing(spec.name)
+    if standing.benched_until:
+        line["benched"] = {"until": standing.benched_until, "why": standing.why}
     return line if facts is None else {**line, "facts": asdict(facts)}
 
 
 def _kept(kept: Delegated, *, asks: bool) -> dict[str, Any]:
-    usage = kept.ended.usage if kept.ended is not None else AgentUsage()
+    usage = kept.ended.usage if kept.ended is not None else kept.usage
     return {
         "run": kept.id,
         "agent": kept.agent,
@@ -98,6 +101,10 @@ def _kept(kept: Delegated, *, asks: bool) -> dict[str, Any]:
         "task": kept.task,
         "owner": kept.owner,
         "parent": kept.parent,
+        "route": kept.route or None,
+        "tried": [{"agent": one.agent, "message": one.message} for one in kept.tried],
+        "compared": dict(kept.compared),
+        "chosen": kept.chosen or None,
         "depth": kept.depth,
         "session": kept.native,
         "workspace": kept.workspace.path if kept.workspace is not None else None,

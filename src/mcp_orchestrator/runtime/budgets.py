@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.budget_api import Lacking
@@ -19,7 +18,7 @@ from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.errors import INTERNAL_ERROR
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Failed, FailureKind
-from mcp_orchestrator.model.rules import Approval, Hold, Limit
+from mcp_orchestrator.model.rules import Hold, Limit
 
 if TYPE_CHECKING:
     from mcp_orchestrator.budget_api import Ledger
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from mcp_orchestrator.model.plan import Plan
     from mcp_orchestrator.runtime.engine import Engine
     from mcp_orchestrator.runtime.gateway import Gateway
-    from mcp_orchestrator.runtime.run import Run
     from mcp_orchestrator.runtime.surroundings import Surroundings
 
 TEND: Final = 20.0
@@ -64,7 +62,6 @@ class Purse:
         self._warned: OrderedDict[Place, None] = OrderedDict()
         self._tending: asyncio.Task[None] | None = None
         self._attempts = itertools.count(1)
-        self.approve: Callable[[Run, Approval], Awaitable[str]] = _nobody
 
     @property
     def budgets(self) -> Budgets | None:
@@ -149,6 +146,11 @@ class Purse:
 
         asyncio.ensure_future(self.ledger.note(run, used)).add_done_callback(heard)
 
+    async def adopt(self, run: str) -> None:
+        """Keep the hold of a run that an earlier gateway has reserved. Raises OSError."""
+        await self.ledger.adopt(run)
+        self._tend_from_now_on()
+
     def _heard(self, done: Any) -> None:
         def heard(future: asyncio.Future[Sequence[Balance]]) -> None:
             if not future.cancelled() and future.exception() is None:
@@ -179,34 +181,14 @@ class Purse:
             "reserved": balance.reserved, "limit": balance.limit, "windowEnds": balance.ends, "where": spec.where,
         }  # fmt: skip
         self._record(EventKind.BUDGET_SOFT, None, data)
-        self._log.warning("a budget is nearly used up", budget=balance.budget, of=balance.key, left=_left(balance, self.now()))
+        self._log.warning(
+            "a budget is nearly used up", budget=balance.budget, of=balance.key, left=_left(balance, self.now())
+        )
 
     async def look(self, holds: Sequence[Hold]) -> None:
         """Learn how these accounts stand in the ledger. Raises OSError."""
         if holds:
             self._note(await self.ledger.peek(holds))
-
-    async def list(self) -> list[dict[str, Any]]:
-        """Every account whose window is not over, with what is configured and was never used."""
-        now, budgets = self.now(), self.budgets
-        specs = budgets.specs if budgets is not None else {}
-        found = [balance for balance in await self.ledger.balances() if balance.budget in specs]
-        lines = []
-        for spec in specs.values():
-            rows = [balance for balance in found if balance.budget == spec.id]
-            rows = [replace(row, limit=_limit_now(spec, row)) for row in rows]
-            lines.append(
-                {
-                    "id": spec.id,
-                    "where": spec.where,
-                    "per": list(spec.per),
-                    "window": spec.window.kind.value,
-                    "limits": {unit.value: limit for unit, limit in spec.limits.items()},
-                    "onExceeded": spec.on_exceeded.value,
-                    "accounts": [_line(row, now) for row in rows],
-                }
-            )
-        return lines
 
     # -- while it runs --------------------------------------------------------------------------------------------
 
@@ -260,18 +242,6 @@ async def explained(gateway: Gateway, call: Call) -> Plan:
     return gateway.plan(call, binding=True)
 
 
-async def _nobody(_run: Run, _approval: Approval) -> str:
-    """Who has agreed: nobody, while there is nobody to ask."""
-    return ""
-
-
-def _limit_now(spec: Any, row: Balance) -> int:
-    for unit, limit in spec.limits.items():
-        if unit.value == row.unit:
-            return int(limit)
-    return row.limit
-
-
 def _left(balance: Balance, now: float) -> str:
     return amount(balance.unit, balance.left(now))
 
@@ -283,18 +253,3 @@ def _spent(balance: Balance) -> str:
         f"budget '{balance.budget}'{whose(balance.key)} is spent: {used} of {amount(balance.unit, balance.limit)}"
         f"{f', {ends}' if ends else ''}"
     )
-
-
-def _line(row: Balance, now: float) -> dict[str, Any]:
-    return {
-        "for": row.key,
-        "window": row.window,
-        "ends": row.ends,
-        "unit": row.unit,
-        "spent": row.spent,
-        "reserved": row.reserved,
-        "limit": row.limit,
-        "raised": row.raised if row.raised_until > now else 0,
-        "raisedUntil": row.raised_until if row.raised_until > now else None,
-        "left": row.left(now),
-    }

@@ -176,7 +176,7 @@ class Callers:
     def _looked_up(self, value: bytes) -> Caller | Stranger:
         if value[: len(_BEARER)].lower() != _BEARER:
             return _NOT_BEARER
-        text = value[len(_BEARER) : _LONGEST].strip().decode("latin-1")
+        text = value[len(_BEARER) :].strip().decode("latin-1") if len(value) <= _LONGEST else ""
         if not tokens.is_token(text):
             return _MALFORMED
         token = self._tokens.get(tokens.digest(text))

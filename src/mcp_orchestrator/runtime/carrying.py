@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.core.delegating import again_for_schema, checked, going_on, unfit, with_schema
+from mcp_orchestrator.core.succession import handed_on
 from mcp_orchestrator.core.translate.permissions import Option, decision, permission
 from mcp_orchestrator.model.agent import (
     AgentKind,
@@ -26,7 +27,9 @@ from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import FailureKind
 from mcp_orchestrator.runtime import spending
+from mcp_orchestrator.runtime.comparing import compared
 from mcp_orchestrator.runtime.places import Places
+from mcp_orchestrator.runtime.steering import NOT_OPENED
 
 if TYPE_CHECKING:
     from mcp_orchestrator.agent_api import AgentBackend, AgentSession
@@ -74,8 +77,7 @@ class Carrier:
         try:
             ended = await self._doubted(delegation, *doubt) if doubt is not None else None
             if ended is None:
-                async with self._places.place(delegation):
-                    ended = await self._within(delegation)
+                ended = await self._by_whoever_can(delegation)
         except asyncio.CancelledError:
             raise  # the gateway ends: the record stays open, and is taken up again at the next start
         except OSError as error:
@@ -86,6 +88,21 @@ class Carrier:
             text = "internal error; the log of the gateway says more"
             ended = Ended(EndStatus.UNKNOWN, trouble=TroubleKind.INTERNAL, message=text)
         await self.finish(delegation, ended)
+
+    async def _by_whoever_can(self, delegation: Delegation) -> Ended:
+        """By one agent after the other, as the route of the run says; or by several at once, to be compared."""
+        if delegation.kept.compared:
+            return await compared(self._owner, delegation)
+        steering, loop = self._owner.steering, asyncio.get_running_loop()
+        while True:
+            async with self._places.place(delegation):
+                before = await steering.before(delegation)
+                began, waited = loop.time(), delegation.worked
+                ended = await self._within(delegation)
+                used = loop.time() - began - (delegation.worked - waited)
+            after = await steering.after(delegation, ended, before, used)
+            if after is not None:
+                return after
 
     async def finish(self, delegation: Delegation, ended: Ended) -> None:
         """Put the one end on record: in the state file, in the journal, and then as over in the state file.
@@ -99,6 +116,7 @@ class Carrier:
         await self._tell_what_is_thrown_away(delegation)
         usage = delegation.total if ended.usage == AgentUsage() else ended.usage
         ended = delegation.cleaned(replace(ended, usage=usage, text=ended.text or _last_words(delegation)))
+        owner.wages.settle(delegation, ended)
         try:
             await delegation.save(ended=ended)
             await self.close(delegation, ended)
@@ -242,7 +260,8 @@ class Carrier:
             return doubted or await self._within(delegation)
         kinds = {FailureKind.REFUSED: TroubleKind.AUTH, FailureKind.DIED: TroubleKind.CRASH}
         trouble = kinds.get(error.kind, TroubleKind.MISSING)
-        return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent)
+        evidence = "" if error.sent else NOT_OPENED
+        return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent, evidence=evidence)
 
     async def _doubted(
         self, delegation: Delegation, text: str, evidence: str, trouble: TroubleKind = TroubleKind.CRASH
@@ -267,7 +286,7 @@ class Carrier:
         # Agents that cannot be given a schema are asked for JSON in words; either way we check what comes.
         task = kept.task if AgentKind(kept.kind) in _TAKE_SCHEMAS else with_schema(kept.task, kept.schema)
         turn = Turn(
-            prompt=going_on(task) if again else task,
+            prompt=going_on(task) if again else handed_on(task, kept.tried),
             schema=kept.schema,
             max_turns=int(kept.limits["turns"]) if "turns" in kept.limits else None,
             max_cost=int(spending.left_of(delegation, self._owner.all_live)["cost"]) if "cost" in kept.limits else None,
@@ -275,19 +294,24 @@ class Carrier:
         )
         if session.native is not None:
             await delegation.bound(session.native)
-        ended, faults = checked(await self._turn(delegation, session, turn), kept.schema)
+        ended, faults = checked(await self._priced(delegation, session, turn), kept.schema)
         if faults and kept.schema is not None and not delegation.stop.is_set():
             delegation.warn(f"the answer did not fit the output schema, the agent is asked once more: {faults[0]}")
             if ended.usage != AgentUsage():
                 delegation.usage = ended.usage
             delegation.next_turn()
             turn = replace(turn, prompt=again_for_schema(faults, kept.schema), rejoin=None)
-            ended, faults = checked(await self._turn(delegation, session, turn), kept.schema)
+            ended, faults = checked(await self._priced(delegation, session, turn), kept.schema)
         if faults:
             ended = unfit(ended, faults)
         if ended.usage != AgentUsage():
             delegation.usage = ended.usage
         return replace(ended, usage=delegation.total)
+
+    async def _priced(self, delegation: Delegation, session: AgentSession, turn: Turn) -> Ended:
+        """One turn, with its cost computed where the agent told tokens alone."""
+        ended = await self._turn(delegation, session, turn)
+        return await self._owner.wages.priced_end(ended, self._owner.model_of(delegation.kept))
 
     async def _turn(self, delegation: Delegation, session: AgentSession, turn: Turn) -> Ended:
         """One turn within its time; ended by the agent's own means first, then by ending the agent."""

@@ -105,7 +105,7 @@ class Delegation:
 
     def event(self, event: AgentEvent, raw: str | bytes | None = None) -> None:
         """Note and journal what the agent said or did."""
-        event = self.cleaned(event)
+        event = self._owner.wages.priced(self.cleaned(event), self._owner.model_of(self.kept))
         self._note(event)
         self._journal(_WORDS[type(event)], _fields(event), raw)
         self.stir()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mcp_orchestrator.core.delegating import Choice, choose
+from mcp_orchestrator.core.delegating import Choice
 from mcp_orchestrator.core.redaction import words_redactor
 from mcp_orchestrator.core.schema import Checker
 from mcp_orchestrator.model.agent import AgentMode, AgentSpec, Ended, TroubleKind
+from mcp_orchestrator.model.agent_routes import AgentRoute
 from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.delegation import Applied, Changes, Delegated
 from mcp_orchestrator.model.event import EventKind
@@ -20,7 +21,9 @@ from mcp_orchestrator.runtime import spending
 from mcp_orchestrator.runtime.attachments import Attachments
 from mcp_orchestrator.runtime.carrying import Carrier
 from mcp_orchestrator.runtime.delegation import Delegation, OpenQuestion
-from mcp_orchestrator.runtime.orders import DelegationError, Order, check_place, limits_of
+from mcp_orchestrator.runtime.orders import DelegationError, Order, check_place, recorded
+from mcp_orchestrator.runtime.steering import Steering
+from mcp_orchestrator.runtime.wages import OverBudgetError, Wages
 
 if TYPE_CHECKING:
     from mcp_orchestrator.agent_api import AgentBackend, DelegationStore, Workspaces
@@ -47,6 +50,8 @@ class Delegations:
         self.agents: dict[str, AgentBackend] = {}
         self.rules = DelegationSpec()
         self.hear: Callable[[Delegation], None] = lambda _delegation: None
+        self.wages = Wages(engine)
+        self.steering = Steering(self)
         self._carrier = Carrier(self)
         self._live: dict[str, Delegation] = {}
         self._ended: dict[str, Delegation] = {}
@@ -54,9 +59,15 @@ class Delegations:
         self._beginning: dict[str, asyncio.Task[Delegation]] = {}
         self._called_off: dict[str, str] = {}
         self.stopping = False
+        self.taken_up = asyncio.Event()
+        self.taken_up.set()
 
-    def configure(self, agents: Mapping[str, AgentBackend], rules: DelegationSpec) -> None:
+    def configure(
+        self, agents: Mapping[str, AgentBackend], rules: DelegationSpec, routes: Sequence[AgentRoute] = ()
+    ) -> None:
         """Run with these agents from now on; delegations that are going on keep those they have."""
+        before = {name: backend.spec for name, backend in self.agents.items()}
+        self.steering.configure(routes, before, [backend.spec for backend in agents.values()])
         self.agents = dict(agents)
         self.rules = rules
         self._carrier.reconsider()
@@ -71,6 +82,11 @@ class Delegations:
         """Whether there are runs to ask about, in this gateway."""
         return bool(self._live or self._ended)
 
+    def model_of(self, kept: Delegated) -> str | None:
+        """The model that the agent of a delegation is started with, as far as the configuration says."""
+        backend = self.agents.get(kept.agent)
+        return backend.spec.model if backend is not None else None
+
     @property
     def all_live(self) -> list[Delegation]:
         """The delegations that are not over."""
@@ -80,7 +96,7 @@ class Delegations:
 
     def choose(self, order: Order) -> Choice:
         """Which agent takes an order; pure in what it reads."""
-        return choose(self.specs, order.agent, order.labels, order.mode)
+        return self.steering.choose(order)
 
     async def begin(self, order: Order) -> Delegation:
         """Accept an order: it is on record, durably, before anything is started.
@@ -104,52 +120,51 @@ class Delegations:
 
     def _begun(self, run: str, done: asyncio.Task[Delegation]) -> None:
         del self._beginning[run]
-        reason = self._called_off.pop(run, "")
-        if not done.cancelled() and done.exception() is None and reason:
-            done.result().cancel(reason)
+        self._called_off.pop(run, None)
+        if not done.cancelled():
+            done.exception()  # whoever ordered it may have left: then nobody else looks at it
 
     async def _begin(self, order: Order) -> Delegation:
-        order = self._in_place(order)
+        order = self.in_place(order)
         choice = self.choose(order)
         if choice.agent is None:
             raise DelegationError(choice.refusal)
         self._check(order)
-        spec = choice.agent
-        parent = order.owner.run or None
-        now = self.engine.now()
-        kept = Delegated(
-            id=order.run,
-            agent=spec.name,
-            kind=spec.kind.value,
-            task=order.task,
-            mode=order.mode,
-            owner=order.owner.id,
-            profile=order.profile,
-            parent=parent,
-            depth=order.owner.depth + 1,
-            context=order.context,
-            trace=order.trace,
-            origin=order.workspace,
-            schema=order.schema,
-            limits=limits_of(spec, order.limits, self._left_of(order.owner.run)),
-            decision=tuple(asdict(reason) for reason in choice.reasons),
-            created=now,
-            updated=now,
-            groups=order.owner.groups,
-            team=order.owner.team,
-            scopes=order.owner.scopes,
-            behalf=order.owner.owner or order.owner.id,
-            lineage=order.owner.lineage,
-        )
+        spec, left = choice.agent, self._left_of(order.owner.run)
+        for one in choice.several or (spec,):
+            await self.steering.admit(order, one)
+        if choice.several:
+            kept = recorded(order, choice, left, self.engine.now(), [one.name for one in choice.several])
+            kept = replace(kept, compared={self.engine.new_run_id(): one.name for one in choice.several})
+            return await self._accept(order, Delegation(kept, self, str))
+        kept = recorded(order, choice, left, self.engine.now())
         delegation = Delegation(kept, self, words_redactor(spec.confidential))
-        await self.store.save(kept)
+        try:
+            await self.wages.hold(order, kept, spec)
+        except OverBudgetError as error:
+            others = replace(order, without=(*order.without, spec.name))
+            if not error.elsewhere or order.agent is not None or self.choose(others).agent is None:
+                raise
+            return await self._begin(others)
+        return await self._accept(order, delegation)
+
+    async def _accept(self, order: Order, delegation: Delegation) -> Delegation:
+        kept = delegation.kept
+        try:
+            await self.store.save(kept)
+        except OSError:
+            self.wages.release(kept.id)
+            raise
         self.tell_accepted(kept)
         if self.stopping:
             delegation.over.set()  # it is on record: the next gateway carries it out
             return delegation
         self.carry_on(delegation)
+        unwanted = self._called_off.get(order.run, "")
         if order.owner.run and not self._is_going_on(order.owner.run):
-            delegation.cancel(f"the run {order.owner.run} that delegated it is over")
+            unwanted = f"the run {order.owner.run} that delegated it is over"
+        if unwanted:
+            delegation.cancel(unwanted)
         return delegation
 
     def _is_going_on(self, run: str) -> bool:
@@ -167,7 +182,7 @@ class Delegations:
         more = {"parent": kept.parent, "depth": kept.depth, "trace": kept.trace, "reasons": list(kept.decision)}
         self.engine.record(EventKind.DELEGATION_ACCEPTED, kept.id, {**data, **more})
 
-    def _in_place(self, order: Order) -> Order:
+    def in_place(self, order: Order) -> Order:
         """An agent that names no workspace means its own."""
         parent = self._live.get(order.owner.run)
         own = parent.kept.workspace if parent is not None else None
@@ -230,6 +245,7 @@ class Delegations:
         run = delegation.kept.id
         self._tasks.pop(run, None)
         self._live.pop(run, None)
+        self.steering.forget(run)
         self._ended[run] = delegation
         while len(self._ended) > KEPT_LIVE:
             del self._ended[next(iter(self._ended))]
@@ -308,16 +324,25 @@ class Delegations:
         for other in [one for one in self._live.values() if one.kept.parent == run]:
             other.cancel(f"the run {run} that delegated it is over")
 
+    async def _best_of(self, kept: Delegated) -> Delegated:
+        """The run whose changes are meant: of one that compared several, the one that was chosen."""
+        if not kept.compared:
+            return kept
+        if not kept.chosen:
+            runs = ", ".join(f"{run} ({agent})" for run, agent in kept.compared.items())
+            raise ValueError(f"run '{kept.id}' compares several, and none of them is chosen; choose one: {runs}")
+        return await self.find(kept.chosen, None)
+
     async def changes(self, run: str, who: Principal | None) -> Changes:
         """What an agent changed. Raises LookupError, or ValueError where there is nothing to look at."""
-        kept = await self.find(run, who)
+        kept = await self._best_of(await self.find(run, who))
         if kept.workspace is None or kept.workspace.base is None:
             raise ValueError(f"run '{run}' has no workspace with changes to look at (mode {kept.mode.value})")
         return await self.workspaces.changes(kept.workspace)
 
     async def apply(self, run: str, who: Principal | None) -> Applied:
         """Bring the changes of a run that has ended into the tree they were made from."""
-        kept = await self.find(run, who)
+        kept = await self._best_of(await self.find(run, who))
         if kept.ended is None:
             raise ValueError(f"run '{run}' has not ended yet; its changes can be applied afterwards")
         if kept.mode is not AgentMode.WRITE or kept.workspace is None:
@@ -337,6 +362,7 @@ class Delegations:
     def used(self, delegation: Delegation) -> None:
         """The usage of a turn grew: a limit may be reached in the middle of it."""
         delegation.keep_usage()
+        self.wages.used(delegation)
         over: Delegation | None = delegation
         while over is not None:  # what an agent delegates is paid for by whoever let it
             said = spending.overspent(over, self.all_live)

@@ -37,17 +37,18 @@ class Desk:
         self._waits = waits
         self._open: dict[tuple[str, str], OpenQuestion] = {}
 
-    async def ask(self, run: str, key: str, question: Question) -> Answer | None:
+    async def ask(self, run: str, key: str, question: Question, expiry: float | None = None) -> Answer | None:
         """Wait for an answer; None at once when the question is not for people or too many are open."""
+        expiry = expiry or self._expiry
         if not is_for_people(question) or len(self._open) >= MOST:
             return None
         now = self._now()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        waiting = OpenQuestion(run, key, question, now, now + self._expiry, future)
+        waiting = OpenQuestion(run, key, question, now, now + expiry, future)
         self._open[run, key] = waiting
         self._waits(waiting)
         try:
-            return await asyncio.wait_for(future, self._expiry)
+            return await asyncio.wait_for(future, expiry)
         except TimeoutError:
             return expired(question)
         finally:
@@ -56,6 +57,10 @@ class Desk:
     def questions(self, run: str | None = None) -> list[OpenQuestion]:
         """What is open, of one run or of all, the oldest first."""
         return [one for one in self._open.values() if run is None or one.run == run]
+
+    def has(self, run: str, key: str) -> bool:
+        """Whether such a question is open."""
+        return (run, key) in self._open
 
     def find(self, run: str, key: str) -> OpenQuestion:
         """An open question. Raises LookupError when there is none: answered already, expired, or never asked."""

@@ -18,16 +18,19 @@ from mcp_orchestrator.model.event import Event, EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome
 from mcp_orchestrator.model.plan import Plan, Target
 from mcp_orchestrator.plugin_api import JournalSink, Port, Sealer
+from mcp_orchestrator.runtime.approvals import Approvals
 from mcp_orchestrator.runtime.desk import Desk, OpenQuestion
 from mcp_orchestrator.runtime.health import Health
 from mcp_orchestrator.runtime.outside import Addressees
 from mcp_orchestrator.runtime.parking import Lot
+from mcp_orchestrator.runtime.policing import Policing
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.runtime.tasks import SLOW_AFTER, Tasks
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.budgets import Purse
+    from mcp_orchestrator.runtime.results import Results
 
 _sorted: Final = msgspec.json.Encoder(order="sorted")
 
@@ -74,6 +77,10 @@ class Engine:
         self.capture: Callable[[Any, Callable[[str], str]], Any] | None = None
         self.supervisor_of: Callable[[str], Supervisor | None] = lambda _backend: None
         self.purse: Purse | None = None
+        self.results: Results | None = None
+        desk = Desk(question_expiry, wall, self._question_waits)
+        self.approvals = Approvals(desk, journal, self.record, question_expiry)
+        self.policing: Policing | None = None
         self._sealer = sealer
         self.stamps = sealer
         self.for_the_way: Callable[[Call, Target, Outcome], Outcome] = _as_it_is

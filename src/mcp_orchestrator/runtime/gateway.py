@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from mcp_orchestrator.core import faces, listing
@@ -13,6 +14,7 @@ from mcp_orchestrator.core.budgeting import budgeted
 from mcp_orchestrator.core.catalog import Catalog
 from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.core.plan import NOTHING_KNOWN, plan
+from mcp_orchestrator.core.policing import NO_WORLD
 from mcp_orchestrator.core.translate import ranges
 from mcp_orchestrator.core.translate.questions import declined
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era
@@ -42,9 +44,11 @@ from mcp_orchestrator.runtime.announcements import Announcements
 from mcp_orchestrator.runtime.budgets import seen
 from mcp_orchestrator.runtime.engine import Engine
 from mcp_orchestrator.runtime.generation import Generation
+from mcp_orchestrator.runtime.homeward import cut
 from mcp_orchestrator.runtime.links import Links
 from mcp_orchestrator.runtime.lives import LifeKey
 from mcp_orchestrator.runtime.outside import Outside
+from mcp_orchestrator.runtime.policing import Policing
 from mcp_orchestrator.runtime.record import Supervised
 from mcp_orchestrator.runtime.run import Run
 from mcp_orchestrator.runtime.subscriptions import Subscriptions
@@ -77,6 +81,7 @@ class Gateway:
         self.announcements = Announcements()
         self.subscriptions = Subscriptions(self._supervisor, self.announcements.to_session, random.random)
         self.outside = Outside(self.announcements, engine.addressees, self._sees, self._has_own)
+        self.policing = engine.policing = Policing(engine, lambda: self.generation)
         self.links = Links()
         engine.for_the_way = self._for_the_way
         engine.supervisor_of = self._supervisor
@@ -86,8 +91,9 @@ class Gateway:
         self._fingerprint = fingerprint
         self._server_info = server_info
         self._saving: set[asyncio.Task[None]] = set()
-        self._ports: dict[str, Port] = {}
+        self._ports: dict[str, tuple[Port, View]] = {}
         self._few_at_once = asyncio.Semaphore(REFRESH_AT_ONCE)
+        self.steer: Callable[[Plan, Call], Plan] | None = None
 
     # -- GatewayDoor ----------------------------------------------------------------------------------------------
 
@@ -119,12 +125,13 @@ class Gateway:
             generation = await self._known()
         catalog = generation.catalog(view.era, view.profile)
         size, stamps = generation.snapshot.page_size, self.engine.stamps
-        return listing.page(catalog, kind, cursor, size, stamps, apps=view.apps, who=view.principal)
+        hidden = self.policing.hidden(catalog, kind, view)
+        return listing.page(catalog, kind, cursor, size, stamps, apps=view.apps, who=view.principal, hidden=hidden)
 
     def header_schema(self, view: View, tool: str) -> Mapping[str, Any] | None:
         """The input schema of a tool that asks for `Mcp-Param-*` headers."""
         prepared = self.generation.catalog(view.era, view.profile).tool(tool)
-        if prepared is None or not prepared.asks_headers:
+        if prepared is None or not prepared.asks_headers or not self.policing.shows(prepared.offer, view):
             return None
         schema = prepared.offer.definition.get("inputSchema")
         return schema if isinstance(schema, Mapping) else None
@@ -137,7 +144,10 @@ class Gateway:
         generation = self.generation
         catalog = generation.catalog(call.client.era, call.profile)
         outlook = self._outlook(catalog, call) if generation.shaping.logical else NOTHING_KNOWN
-        decided = plan(call, catalog, generation.rules, self.links.owner, outlook=outlook, only=only)
+        world = self.policing.world() if generation.rules.policy is not None else NO_WORLD
+        decided = plan(call, catalog, generation.rules, self.links.owner, outlook=outlook, only=only, world=world)
+        if self.steer is not None:
+            decided = self.steer(decided, call)
         if generation.rules.budgets is not None:
             decided = budgeted(decided, call, generation.rules.budgets, seen(self.engine, binding=binding))
         refusal = decided.refusal
@@ -208,7 +218,7 @@ class Gateway:
     def session_opened(self, client: ClientFace, view: View, port: Port) -> None:
         """A legacy client is there: offers in its era are worth having."""
         if client.session is not None:
-            self._ports[client.session] = port
+            self._ports[client.session] = port, replace(view, client=client)
         self.generation.look_in(view.era)
 
     def session_closed(self, session: str) -> None:
@@ -262,10 +272,11 @@ class Gateway:
             case _:
                 assert_never(event)
 
-    async def asked(self, client: str, question: Question) -> Answer:
+    async def asked(self, backend: str, client: str, question: Question) -> Answer:
         """Put a question to a client outside of any of its calls."""
-        port = self._ports.get(client)
-        answer = await port.ask(question) if port is not None else None
+        port, view = self._ports.get(client) or (None, None)
+        allowed = await self.policing.vetted_outside(question, backend, view)
+        answer = await port.ask(allowed) if port is not None and allowed is not None else None
         return answer or declined(question)
 
     def noted(self, supervisor: Supervised, what: str, data: Mapping[str, Any]) -> None:
@@ -281,7 +292,7 @@ class Gateway:
     def _for_the_way(self, call: Call, target: Target, outcome: Outcome) -> Outcome:
         self.engine.addressees.refused(call, target.backend, outcome)
         if call.method == "resources/read" and ranges.RANGE in call.meta:
-            outcome = _cut(call, outcome)
+            outcome = cut(call, outcome)
         catalog = self.generation.catalog(call.client.era, call.profile)
         return self.links.for_the_way(catalog, call, target, outcome)
 
@@ -356,6 +367,9 @@ class Gateway:
         target = decided.target
         if target is None:
             return decided, None
+        refused = await self.policing.approved_alone(call, decided)
+        if refused is not None:
+            return Plan(None, refused, decided.reasons), None
         supervisor = self.generation.supervisors[target.backend]
         work = self.subscriptions.carry_out(supervisor, call.client, call.method, target.name, call.name)
         try:
@@ -376,16 +390,6 @@ class Gateway:
         if self._saving:
             await asyncio.wait(self._saving, timeout=5)
 
-
-def _cut(call: Call, outcome: Outcome) -> Outcome:
-    """The part of a resource that a client asked for. The form of the wish was checked when the call was made."""
-    part = ranges.wanted(call.meta)
-    if not isinstance(outcome, Completed) or not isinstance(part, ranges.Range):
-        return outcome
-    result = ranges.cut(outcome.result, part)
-    if isinstance(result, str):
-        return Failed(FailureKind.INVALID, INVALID_PARAMS, f"resources/read: {result}")
-    return outcome if result is outcome.result else Completed(result, outcome.era)
 
 
 def _names_of(target: Target) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.budget import Budgets
 from mcp_orchestrator.core.catalog import Catalog
-from mcp_orchestrator.core.logical import Shaping
+from mcp_orchestrator.core.pricing import shaping_of
 from mcp_orchestrator.core.plan import Rules
+from mcp_orchestrator.core.policy import Policy
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.snapshot import Snapshot
@@ -33,9 +34,10 @@ class Generation:
             timeouts={name: spec.timeout for name, spec in snapshot.backends.items()} | {naming.OWN: UNHURRIED},
             where={name: spec.where for name, spec in snapshot.backends.items()},
             validate=snapshot.observe.validate,
+            policy=Policy(snapshot.policies) if snapshot.policies else None,
             budgets=_budgets(snapshot),
         )
-        self.shaping = Shaping(snapshot.overrides, snapshot.tools)
+        self.shaping = shaping_of(snapshot)
         self.stale = True
         self._catalogs: dict[tuple[Era, str | None], Catalog] = {}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mcp_orchestrator.core.translate.tasks import without_tasks
 from mcp_orchestrator.model.outcome import Outcome
 from mcp_orchestrator.model.plan import Target
 from mcp_orchestrator.runtime.paying import paid, too_early
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 
 async def governed(run: Run, engine: Surroundings, supervisor: Supervisor, target: Target) -> Outcome:
     """Carry out a call whose plan has terms, or whose target needs care."""
+    terms, policing = run.plan.terms, engine.policing
+    if terms is None or policing is None:
+        return await _within_means(run, engine, supervisor, target)
+    if terms.judge is not None:
+        run.call = without_tasks(run.call)  # the result of a server's task would come by another way
+        run.veil = terms.judge.veil
+    if terms.approvals:
+        refused = await policing.approved(run, target, terms.approvals)
+        if refused is not None:
+            return refused
+    return policing.judged(run, await _within_means(run, engine, supervisor, target))
+
+
+async def _within_means(run: Run, engine: Surroundings, supervisor: Supervisor, target: Target) -> Outcome:
+    """Carry it out within rates and budgets, with as many providers as it takes."""
     terms, purse = run.plan.terms, engine.purse
     if terms is not None and terms.limits and purse is not None:
         early = purse.throttled(terms.limits)

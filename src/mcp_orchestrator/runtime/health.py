@@ -27,11 +27,12 @@ class Health:
         self._clock = clock
         self._chance = chance
         self.standings: dict[str, Standing] = {}
+        self._ejected: set[str] = set()
         self._homes: OrderedDict[str, str] = OrderedDict()
 
     def outlook(self, down: Mapping[str, str]) -> Outlook:
         """What planning may know now. `down` says by server why it is not available."""
-        return Outlook(self._clock(), self._chance(), self.standings, down, self._homes)
+        return Outlook(self._clock(), self._chance(), self.standings, self._ejected, down, self._homes)
 
     def enter(self, care: Care) -> Visit | str:
         """Take a place at a provider; or why there is none now, though it was there when the call was planned."""
@@ -59,6 +60,7 @@ class Health:
             return
         standing.failures = standing.ejections = 0
         standing.ejected_until = 0.0
+        self._ejected.discard(care.provider)
         took = now - visit.since
         known = standing.latency
         standing.latency = took if known is None else known + WEIGHT * (took - known)
@@ -69,14 +71,14 @@ class Health:
             if len(self._homes) > MOST_HOMES:
                 self._homes.popitem(last=False)
 
-    @staticmethod
-    def _failed(standing: Standing, care: Care, now: float) -> None:
+    def _failed(self, standing: Standing, care: Care, now: float) -> None:
         standing.failures += 1
         logical = care.logical
         if logical is None or standing.failures < logical.eject_after:
             return
         standing.ejected_until = now + logical.eject_for * min(2**standing.ejections, LONGEST)
         standing.ejections += 1
+        self._ejected.add(care.provider)
 
 
 class Visit:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from mcp_orchestrator.core.delegating import Choice
 from mcp_orchestrator.model.agent import AgentMode, AgentSpec
 from mcp_orchestrator.model.call import Principal
+from mcp_orchestrator.model.delegation import Delegated
+
+COMPARE: Final = "compare"
+"""What stands in the place of an agent's kind, of a run that compares several."""
 
 
 class DelegationError(ValueError):
@@ -17,7 +22,10 @@ class DelegationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What somebody wants done. `limits`: `turns`, `seconds`, `cost` (micro-dollars)."""
+    """What somebody wants done. `limits`: `turns`, `seconds`, `cost` (micro-dollars). `without`: agents too dear for it.
+
+    `client` is the client's own name for itself.
+    """
 
     run: str
     task: str
@@ -31,6 +39,8 @@ class Order:
     limits: Mapping[str, float] = field(default_factory=dict)
     context: str | None = None
     trace: str = ""
+    without: tuple[str, ...] = ()
+    client: str = ""
 
 
 def check_place(given: str, roots: Sequence[Path]) -> None:
@@ -58,3 +68,78 @@ def limits_of(spec: AgentSpec, *asked: Mapping[str, float]) -> dict[str, float]:
     for more in asked:
         limits |= {name: min(value, limits.get(name, value)) for name, value in more.items()}
     return limits
+
+
+def recorded(
+    order: Order, choice: Choice, left: Mapping[str, float], now: float, chosen: Sequence[str] = ()
+) -> Delegated:
+    """An order as it is put on record, with the agent that was chosen for it.
+
+    `left` are the limits of the run on whose behalf it is; `chosen` the agents that are to be compared, if any.
+    """
+    spec, who, route = choice.agent, order.owner, choice.route
+    if spec is None:
+        raise DelegationError(choice.refusal)
+    asked = dict(order.limits)
+    for name, value in left.items():
+        asked[name] = min(value, asked.get(name, value))
+    verify = route.verify if route is not None else None
+    return Delegated(
+        id=order.run,
+        agent="+".join(chosen) or spec.name,
+        kind=COMPARE if chosen else spec.kind.value,
+        task=order.task,
+        mode=order.mode,
+        owner=who.id,
+        profile=order.profile,
+        parent=who.run or None,
+        depth=who.depth + 1,
+        context=order.context,
+        trace=order.trace,
+        origin=order.workspace,
+        schema=verify.schema if order.schema is None and verify is not None else order.schema,
+        limits=asked if chosen else limits_of(spec, asked),
+        decision=tuple(asdict(reason) for reason in choice.reasons),
+        created=now,
+        updated=now,
+        groups=who.groups,
+        team=who.team,
+        scopes=who.scopes,
+        behalf=who.owner or who.id,
+        lineage=who.lineage,
+        route=route.id if route is not None else "",
+        named=order.agent is not None,
+        labels=tuple(order.labels),
+        client=order.client,
+        asked_limits=asked,
+    )
+
+
+def order_of(kept: Delegated) -> Order:
+    """The order that a run was made from, as far as others may have it."""
+    owner = Principal(
+        kept.owner,
+        "agent" if kept.parent is not None and kept.owner.startswith("agent:") else "local",
+        run=kept.parent if kept.parent is not None and kept.owner.startswith("agent:") else "",
+        depth=kept.depth - 1,
+        trace=kept.trace,
+        groups=kept.groups,
+        team=kept.team,
+        scopes=kept.scopes,
+        owner=kept.behalf if kept.behalf != kept.owner else "",
+        lineage=kept.lineage,
+    )
+    return Order(
+        kept.id,
+        kept.task,
+        owner,
+        kept.profile,
+        labels=kept.labels,
+        mode=kept.mode,
+        workspace=kept.origin,
+        schema=kept.schema,
+        limits=kept.asked_limits,
+        context=kept.context,
+        trace=kept.trace,
+        client=kept.client,
+    )

@@ -33,30 +33,32 @@ async def paid(run: Run, engine: Surroundings, supervisor: Supervisor, target: T
     if demand.refusal is not None or not demand.holds:
         return demand.refusal or await run.attempt(supervisor, target)
     name = purse.name(run.id)
-    refused = await _held(run, purse, name, demand)
+    refused = await held(run, engine, name, demand)
     if refused is not None:
         return refused
     began = engine.clock()
     try:
         outcome = await run.attempt(supervisor, target)
     except asyncio.CancelledError:
-        _over(run, purse, name, engine.clock() - began, sent=run.sent)
+        _over(purse, name, engine.clock() - began, sent=run.sent)
         raise
     never = isinstance(outcome, Failed) and outcome.retryable and outcome.kind is not FailureKind.BACKEND_ERROR
-    _over(run, purse, name, engine.clock() - began, sent=run.sent and not never)
+    _over(purse, name, engine.clock() - began, sent=run.sent and not never)
     return outcome
 
 
-def _over(run: Run, purse: Purse, name: str, seconds: float, *, sent: bool) -> None:
+def _over(purse: Purse, name: str, seconds: float, *, sent: bool) -> None:
     if sent:
         purse.settle(name, {Unit.SECONDS.value: round(seconds * 1000)})
     else:
         purse.release(name)
 
 
-async def _held(run: Run, purse: Purse, name: str, demand: Demand) -> Failed | None:
+async def held(run: Run, engine: Surroundings, name: str, demand: Demand) -> Failed | None:
     """Hold what the call needs, asking for more where a budget says so; the refusal if it cannot be had."""
-    who = run.call.principal
+    who, purse = run.call.principal, engine.purse
+    if purse is None:
+        return None
     asked: set[tuple[str, str, str, str]] = set()
     while True:
         lacking = await purse.hold(name, demand.holds, who.lineage)
@@ -66,7 +68,7 @@ async def _held(run: Run, purse: Purse, name: str, demand: Demand) -> Failed | N
         if ask is None or lacking.hold.place in asked:
             return _refused(run, purse, lacking)
         asked.add(lacking.hold.place)
-        by = await purse.approve(run, approval_of_raise(ask))
+        by = await agreed(engine, run, ask)
         if not by:
             failed = _refused(run, purse, lacking)
             text = f"{failed.message}. Nobody agreed to raise it (approvers: {', '.join(ask.spec.approvers)})"
@@ -84,6 +86,11 @@ def too_early(early: Throttled) -> Failed:
     )
     data = {"rule": limit.rule, "where": limit.where, "retryAfter": round(wait, 3)}
     return Failed(FailureKind.REFUSED, INVALID_REQUEST, text, data, retryable=True)
+
+
+async def agreed(engine: Surroundings, run: Run, ask: Ask) -> str:
+    """Who of the approvers agrees to a higher limit, for what this run is about; "" when nobody does."""
+    return "" if engine.policing is None else await engine.policing.agreed(run, approval_of_raise(ask))
 
 
 def approval_of_raise(ask: Ask) -> Approval:

@@ -49,7 +49,7 @@ class Hooks(Protocol):
         """A session said something outside of any call; `key` tells whose session it is, and its era."""
         ...
 
-    async def asked(self, client: str, question: Question) -> Answer:
+    async def asked(self, backend: str, client: str, question: Question) -> Answer:
         """A session that is a client's own asks outside of any call; always answered, if need be with a decline."""
         ...
 

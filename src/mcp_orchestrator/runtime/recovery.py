@@ -33,6 +33,14 @@ async def take_up(owner: Delegations) -> int:
     With an end that was not told yet: told. Delegated by an agent whose run is over: over as well. Anything else is
     not known, and nothing is started until somebody says so.
     """
+    owner.taken_up.clear()
+    try:
+        return await _take_up(owner)
+    finally:
+        owner.taken_up.set()
+
+
+async def _take_up(owner: Delegations) -> int:
     left = await owner.store.unfinished()
     going_on = {kept.id for kept in left if kept.ended is None}
     for kept in left:
@@ -40,6 +48,7 @@ async def take_up(owner: Delegations) -> int:
         delegation = Delegation(kept, owner, words_redactor(backend.spec.confidential if backend is not None else ()))
         delegation.below = await _spent_below(owner, kept)
         await _complete_journal(owner, kept)
+        await owner.wages.adopt(kept.id)
         owner.set_going(delegation, _work(owner, delegation, orphan=kept.parent not in {None, *going_on}))
     return len(left)
 
@@ -61,6 +70,7 @@ def _work(owner: Delegations, delegation: Delegation, *, orphan: bool) -> Corout
 
 async def _close(owner: Delegations, delegation: Delegation, ended: Ended) -> None:
     try:
+        owner.wages.settle(delegation, ended)
         told = await owner.store.told(delegation.kept.id, EventKind.DELEGATION_ENDED)
         await owner.close(delegation, ended, told=told)
     except OSError as error:

@@ -54,14 +54,20 @@ class Reloader:
             both = {**kept, **fresh}
             supervisors = {name: both[name] for name in snapshot.backends if name in both}
             own = self._own(snapshot)
+            before = old.supervisors.get(OWN)
             if own is not None:
                 supervisors[OWN] = own
+                if own is not before:
+                    own.start()
+                    await _settled([own], OPEN_PATIENCE)
             gateway.generation = Generation(snapshot, supervisors)
             kinds = _different(old, gateway.generation)
             if kinds:
                 gateway.announcements.lists_changed(kinds)
             for name in (*changes.removed, *changes.changed):
                 self._retire(old.supervisors[name])
+            if before is not None and before is not own:
+                self._retire(before)
             summary = {
                 "added": list(changes.added),
                 "removed": list(changes.removed),

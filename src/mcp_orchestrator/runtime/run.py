@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_orchestrator.core.bonds import Kept
 from mcp_orchestrator.core.eras import answerable
 from mcp_orchestrator.core.naming import OWN
-from mcp_orchestrator.core.translate.questions import (
-    ELICITATION_COMPLETE,
-    asked,
-    declined,
-    may_ask,
-    may_ask_back,
-    with_state,
-)
+from mcp_orchestrator.core.translate.questions import ELICITATION_COMPLETE, declined, may_ask
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Invocation
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import INTERNAL_ERROR, BackendError
@@ -29,8 +22,10 @@ from mcp_orchestrator.plugin_api import Port, Session
 from mcp_orchestrator.runtime import run_events as events
 from mcp_orchestrator.runtime.asking import Asking, Detached
 from mcp_orchestrator.runtime.governed import governed
+from mcp_orchestrator.runtime.homeward import homeward
 from mcp_orchestrator.runtime.invocations import invocation_of
 from mcp_orchestrator.runtime.lives import Lease
+from mcp_orchestrator.runtime.sampling import counts, sampled
 from mcp_orchestrator.runtime.supervisor import Supervisor
 from mcp_orchestrator.runtime.surroundings import Surroundings
 from mcp_orchestrator.runtime.task_bridge import carried, finished, plain_road, says_nothing_special
@@ -58,7 +53,7 @@ class Run:
 
     __slots__ = (
         "_asked", "_asking", "_cancelled", "_engine", "_heard", "_outcome", "_shown", "_started", "_task", "_timed_out", "_timer", "_told", "_waiters", "_waiting", "_with",
-        "call", "face", "id", "plan", "port", "sent", "taken", "trace", "when_over",
+        "call", "face", "id", "plan", "port", "sent", "taken", "trace", "veil", "when_over",
     )  # fmt: skip
 
     def __init__(self, run_id: str, call: Call, plan: Plan, port: Port, engine: Surroundings) -> None:
@@ -83,6 +78,7 @@ class Run:
         self._asking: Asking | None = None
         self._shown: Outcome | None = None
         self.face: TaskFace | None = None
+        self.veil: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
         self.when_over: Callable[[], None] | None = None
         self._started = engine.clock()
 
@@ -144,14 +140,14 @@ class Run:
         self._heard = self._engine.loop.time()
         if self.call.wants_progress and self._outcome is None:
             self._told = self._heard
-            self.port.notify("notifications/progress", params)
+            self.port.notify("notifications/progress", params if self.veil is None else self.veil(params))
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Pass on any other notification of this run; a sign of life as well."""
         self._heard = self._engine.loop.time()
         told = method != ELICITATION_COMPLETE or self.call.client.era is Era.LEGACY  # the modern era has no such word
         if self._outcome is None and told:
-            self.port.notify(method, params)
+            self.port.notify(method, params if self.veil is None else self.veil(params))
 
     def let_go(self, after: float) -> None:
         """The backend let go of our connection for now: let go of the client's."""
@@ -171,13 +167,24 @@ class Run:
         self._engine.record(EventKind.QUESTION_ANSWERED, self.id, {**asked, "by": answer.by, **events.answered(answer)})
         return answer
 
-    async def _first_mouth(self, key: str, question: Question) -> Answer | None:
-        answer = None
-        if self._engine.asks_client:
-            answer = await self.port.ask(question) or await self._ask_by_result(key, question)
-        if answer is None and self._engine.desk is not None:
+    async def _first_mouth(self, key: str, asked: Question) -> Answer | None:
+        policing = self._engine.policing
+        if self.veil is not None:
+            asked = Question(asked.method, dict(self.veil(asked.params)))
+        question = asked if policing is None else await policing.vetted(self, asked)
+        if question is not None and counts(self._engine, question):
+            return await sampled(self, self._engine, question, lambda: self._put(key, question))
+        return await self._put(key, question)
+
+    async def _put(self, key: str, question: Question | None) -> Answer | None:
+        answer = await self.ask_client(key, question) if question is not None and self._engine.asks_client else None
+        if question is not None and answer is None and self._engine.desk is not None:
             answer = await self._engine.desk.ask(self.id, key, question)
         return answer
+
+    async def ask_client(self, key: str, question: Question) -> Answer | None:
+        """Ask the client, in place or by the result of its request; None when it cannot be asked."""
+        return await self.port.ask(question) or await self._ask_by_result(key, question)
 
     async def _ask_by_result(self, key: str, question: Question) -> Answer | None:
         """Ask a modern client: the question becomes the result of its request, and the run waits for it to come back."""
@@ -277,7 +284,9 @@ class Run:
         `redact` takes secrets out of what a backend said; the client gets the backend's own words.
         """
         self._task = None  # from here on there is nothing left to cancel
-        journal = self._engine.journal
+        journal, results = self._engine.journal, self._engine.results
+        if results is not None and isinstance(outcome, Completed) and len(outcome.result) > results.floor:
+            outcome = await results.handed_on(self, outcome)
         if not self._engine.keep:
             self._settle(outcome)
             return
@@ -329,9 +338,8 @@ class Run:
             if self.call.log_level is not None and lease.session.era is Era.LEGACY:
                 await lease.at_level(self.call.log_level, self._set_level)
             self.sent = True
-            invocation = invocation_of(
-                self, target, lease.session, self._carrier() if target.backend == OWN else client
-            )
+            own = target.backend == OWN
+            invocation = invocation_of(self, target, lease.session, self._carrier(own=True) if own else client)
             session = lease.session
             if plain_road(self.call, session.era):
                 outcome = await session.invoke(invocation, self)
@@ -344,24 +352,11 @@ class Run:
                 carrier = self._carrier()
                 outcome = await carried(self, session, invocation, target, carrier=carrier, abilities=abilities)
             useful = isinstance(outcome, Completed)
-            outcome = self._for_the_way(outcome, target)
+            outcome = homeward(self, self._engine, outcome, target)
             outcome = self.tasks.passed_on(self, lease, supervisor.spec.transport, target, outcome)
         finally:
             lease.release(useful=useful)
         return lease, outcome
-
-    def _for_the_way(self, outcome: Outcome, target: Target) -> Outcome:
-        """Public URIs; and a modern backend's own questions: its state is sealed into ours before a client carries it."""
-        outcome = self._engine.for_the_way(self.call, target, outcome)
-        if self.call.client.era is Era.LEGACY or not isinstance(outcome, Completed) or not may_ask_back(outcome):
-            return outcome
-        found = asked(outcome.result)
-        if found is None:
-            return outcome
-        state = found[1] if isinstance(found[1], str) else None
-        whose = target.backend if target.care is None else target.care.provider
-        sealed = self._engine.sealed(self.call, Kept(self._engine.now(), whose, state))
-        return Completed(with_state(outcome.result, sealed), Era.MODERN)
 
     def _arm(self, timeout: float, last: float, since: float) -> None:
         self._timer = self._engine.loop.call_at(min(since + timeout, last), self._expire, timeout, last, since)
@@ -390,10 +385,14 @@ class Run:
             self._waiting -= 1
             self._heard = self._engine.loop.time()
 
-    def _carrier(self) -> ClientFace:
-        """The client as one to whom questions may be carried: without any abilities when it is not to be asked."""
-        client = self.call.client
-        return client if self._engine.asks_client else replace(client, capabilities={})
+    def _carrier(self, *, own: bool = False) -> ClientFace:
+        """The client as one to whom questions may be carried: without any abilities when it is not to be asked.
+
+        A call on terms, and one whose questions rules look at, has them put by its run: it is one call to its end.
+        """
+        client, policing = self.call.client, self._engine.policing
+        carries = own or (self.plan.terms is None and (policing is None or not policing.looks_at_questions))
+        return client if carries and self._engine.asks_client else replace(client, capabilities={})
 
     async def _set_level(self, session: Session, level: str) -> None:
         request = Invocation(self.id, "logging/setLevel", {"level": level}, {}, self.call.client)

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.core.answers import answer_of
+from mcp_orchestrator.core.approving import ALLOW
 from mcp_orchestrator.core.delegating import status_word
 from mcp_orchestrator.runtime.delegation import Delegation
 from mcp_orchestrator.runtime.delegation import OpenQuestion as AgentQuestion
-from mcp_orchestrator.runtime.desk import OpenQuestion
+from mcp_orchestrator.runtime.desk import Desk, OpenQuestion
 from mcp_orchestrator.runtime.engine import Engine
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class RunActions:
         """{run?} -> [{run, question, method, params, asked_at, expires_at}]; times are seconds since the epoch."""
         desk, delegations, run = self._engine.desk, self._delegations(), args.get("run")
         found = [_shown(one) for one in desk.questions(run)] if desk is not None else []
+        found += [_shown(one) for one in self._engine.approvals.desk.questions(run)]
         asked = delegations.open_questions(run) if delegations is not None else []
         return [*found, *(_shown_of(one.kept.id, waiting) for one, waiting in asked)]
 
@@ -40,10 +42,17 @@ class RunActions:
         delegation = delegations.live(str(args.get("run")), None) if delegations is not None else None
         if delegation is not None and str(args.get("question")) in {*delegation.open, *delegation.answered}:
             return _answered(delegation, args)
+        approvals = self._engine.approvals.desk
+        if approvals.has(str(args.get("run")), str(args.get("question"))):
+            return self._given(approvals, _with_decision(args))
         desk = self._engine.desk
         if desk is None:
             text = "the command line answers no questions here: add cli to questions.mouths in the configuration"
             raise ValueError(text)
+        return self._given(desk, args)
+
+    @staticmethod
+    def _given(desk: Desk, args: dict[str, Any]) -> dict[str, Any]:
         run, key, content = str(args.get("run")), str(args.get("question")), args.get("content")
         if content is not None and not isinstance(content, dict):
             raise ValueError("an answer is a JSON object: the fields of a form, a sampling result, or the roots")
@@ -67,6 +76,12 @@ class RunActions:
         run.cancel("cancelled at the command line")
         await run.outcome()
         return {"run": run.id, "status": "cancelled"}
+
+
+def _with_decision(args: dict[str, Any]) -> dict[str, Any]:
+    """Accepting an approval says yes to it: its form has no other field."""
+    plain = args.get("action") == "accept" and args.get("option") is None and args.get("content") is None
+    return {**args, "option": ALLOW} if plain else args
 
 
 def _answered(delegation: Delegation, args: dict[str, Any]) -> dict[str, Any]:

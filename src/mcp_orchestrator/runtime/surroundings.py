@@ -17,7 +17,10 @@ from mcp_orchestrator.runtime.health import Health
 from mcp_orchestrator.runtime.outside import Addressees
 
 if TYPE_CHECKING:
+    from mcp_orchestrator.runtime.approvals import Approvals
     from mcp_orchestrator.runtime.budgets import Purse
+    from mcp_orchestrator.runtime.policing import Policing
+    from mcp_orchestrator.runtime.results import Results
     from mcp_orchestrator.runtime.run import Run
     from mcp_orchestrator.runtime.supervisor import Supervisor
     from mcp_orchestrator.runtime.tasks import Tasks
@@ -116,6 +119,21 @@ class Surroundings(Protocol):
     @property
     def purse(self) -> Purse | None:
         """What is spent; None where nobody keeps account."""
+        ...
+
+    @property
+    def approvals(self) -> Approvals:
+        """Who agreed to what."""
+        ...
+
+    @property
+    def policing(self) -> Policing | None:
+        """The policy at work; None while nobody has one."""
+        ...
+
+    @property
+    def results(self) -> Results | None:
+        """The bounds of results; None where there never were any."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_orchestrator.core.plan import task_plan
+from mcp_orchestrator.core.policing import NO_WORLD
 from mcp_orchestrator.core.translate import tasks as words
 from mcp_orchestrator.core.wire.jsonrpc import encode
 from mcp_orchestrator.model.call import Call, Era, Invocation
@@ -90,7 +91,9 @@ class TaskCalls:
         supervisor = self._generation().supervisors.get(way[0]) if way is not None else None
         if way is None or supervisor is None:
             return Said(words.not_found())
-        plan = task_plan(call, way[0], way[1], self._generation().rules)
+        policing = self._engine.policing
+        world = policing.world() if policing is not None else NO_WORLD
+        plan = task_plan(call, way[0], way[1], self._generation().rules, world)
         return self._engine.start(call, plan, port, supervisor)
 
     def _refusal(self, call: Call) -> Failed | None:

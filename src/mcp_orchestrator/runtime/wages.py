@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.budget_api import Lacking
 from mcp_orchestrator.core.budget import Cost, may_go_elsewhere
-from mcp_orchestrator.core.policy import Asker
-from mcp_orchestrator.core.policy_rules import DELEGATION, Subject
+from mcp_orchestrator.core.policing import asker_of, delegation_subject
 from mcp_orchestrator.core.pricing import Table, priced
 from mcp_orchestrator.model.agent import AgentEvent, AgentSpec, AgentUsage, Ended, TroubleKind, Used
 from mcp_orchestrator.model.budget import Prices, Unit
-from mcp_orchestrator.model.call import Principal
 from mcp_orchestrator.model.delegation import Delegated
 from mcp_orchestrator.model.outcome import Failed
 from mcp_orchestrator.runtime.orders import DelegationError, Order
-from mcp_orchestrator.runtime.paying import approval_of_raise
+from mcp_orchestrator.runtime.paying import agreed
 
 if TYPE_CHECKING:
     from mcp_orchestrator.runtime.delegation import Delegation
@@ -66,7 +64,13 @@ class Wages:
         seconds = kept.limits.get("seconds", spec.timeout)
         limit = kept.limits.get("cost")
         cost = Cost(usd=None if limit is None else int(limit), milliseconds=round(seconds * 1000))
-        demand = budgets.demand(_subject(kept, spec), _asker(order), cost, purse.now(), purse.standing)
+        demand = budgets.demand(
+            delegation_subject(spec),
+            asker_of(order.owner, None, order.profile, order.context),
+            cost,
+            purse.now(),
+            purse.standing,
+        )
         if demand.refusal is not None:
             raise OverBudgetError(demand.refusal.message, elsewhere=False)
         asked: set[Any] = set()
@@ -88,10 +92,23 @@ class Wages:
         ask = purse.asking(lacking) if purse is not None else None
         if purse is None or ask is None or run is None:
             return False
-        by = await purse.approve(run, approval_of_raise(ask))
+        by = await agreed(self._engine, run, ask)
         if by:
             await purse.raised(order.run, ask, by)
         return bool(by)
+
+    def covers(self, order: Order, was: AgentSpec, spec: AgentSpec) -> bool:
+        """Whether what is held for an order that one agent has is of all budgets that it is under with another one."""
+        purse = self._engine.purse
+        budgets = purse.budgets if purse is not None else None
+        if purse is None or budgets is None:
+            return True
+        asker = asker_of(order.owner, None, order.profile, order.context)
+        has, needs = (
+            budgets.demand(delegation_subject(one), asker, Cost(usd=0), purse.now(), purse.standing)
+            for one in (was, spec)
+        )
+        return needs.refusal is None and {one.place for one in needs.holds} <= {one.place for one in has.holds}
 
     def release(self, run: str) -> None:
         """Nothing was begun."""
@@ -166,12 +183,3 @@ def _measured(usage: AgentUsage) -> dict[str, int]:
     if usage.input_tokens is not None or usage.output_tokens is not None:
         used[Unit.TOKENS.value] = (usage.input_tokens or 0) + (usage.output_tokens or 0)
     return used
-
-
-def _subject(kept: Delegated, spec: AgentSpec) -> Subject:
-    return Subject((DELEGATION,), ("delegate",), labels=(), agent=kept.agent, agent_labels=spec.labels)
-
-
-def _asker(order: Order) -> Asker:
-    owner: Principal = order.owner
-    return Asker(owner, profile=order.profile or "", context=order.context or "", mode=order.mode.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from mcp_orchestrator.budget_api import Held, Lacking
 from mcp_orchestrator.model.budget import Balance, Unit
 from mcp_orchestrator.model.rules import Hold
+from mcp_orchestrator.storage.database import Connection
 
 KEPT: Final = 900.0
 """Seconds for which a reservation is kept that is settled or released: so long the same run reserves nothing anew."""
@@ -75,7 +75,7 @@ class _Full(Exception):  # noqa: N818 - a turn in a transaction, no error
 
 
 def reserve(
-    connection: sqlite3.Connection,
+    connection: Connection,
     run: str,
     holds: Sequence[Hold],
     above: Sequence[str],
@@ -99,7 +99,7 @@ def reserve(
 
 
 def _hold(
-    connection: sqlite3.Connection, run: str, hold: Hold, above: Sequence[str], kept: tuple[str, float, float]
+    connection: Connection, run: str, hold: Hold, above: Sequence[str], kept: tuple[str, float, float]
 ) -> list[Balance]:
     place, amount, now = hold.place, hold.amount, kept[2]
     source, drawn = _source(connection, place, amount, above)
@@ -119,9 +119,7 @@ def _hold(
     return [Balance(*taken[0])]
 
 
-def _source(
-    connection: sqlite3.Connection, place: Place, amount: int, above: Sequence[str]
-) -> tuple[str | None, int]:
+def _source(connection: Connection, place: Place, amount: int, above: Sequence[str]) -> tuple[str | None, int]:
     """The nearest run above that still holds something of the same hold, and how much of it is drawn."""
     for run in above if place[3] in _DRAWN_FROM else ():
         row = connection.execute(_FREE_OF, (run, *place)).fetchone()
@@ -130,7 +128,7 @@ def _source(
     return None, 0
 
 
-def seen(connection: sqlite3.Connection, hold: Hold) -> Balance:
+def seen(connection: Connection, hold: Hold) -> Balance:
     """How an hold stands, by the limit that holds now."""
     row = connection.execute(_SEE, hold.place).fetchone()
     if row is None:
@@ -138,9 +136,7 @@ def seen(connection: sqlite3.Connection, hold: Hold) -> Balance:
     return replace(Balance(*row), limit=hold.limit)
 
 
-def close(
-    connection: sqlite3.Connection, run: str, used: Mapping[str, int] | None, *, now: float
-) -> list[Balance]:
+def close(connection: Connection, run: str, used: Mapping[str, int] | None, *, now: float) -> list[Balance]:
     """Charge a run what it used, by unit (missing: what it held), or (None) give everything back."""
     found: list[Balance] = []
     for row in connection.execute(_OPEN_OF, (run,)).fetchall():
@@ -158,14 +154,14 @@ def close(
     return found
 
 
-def _given_back(connection: sqlite3.Connection, place: Place, above: str | None, amount: int, now: float) -> int:
+def _given_back(connection: Connection, place: Place, above: str | None, amount: int, now: float) -> int:
     """How much of what was drawn goes back to the run that it was drawn from, which may be over by now."""
     if above is None or amount <= 0:
         return 0
     return amount if connection.execute(_MOVE, (amount, now, above, *place)).rowcount > 0 else 0
 
 
-def note(connection: sqlite3.Connection, run: str, used: Mapping[str, int], *, now: float) -> list[Balance]:
+def note(connection: Connection, run: str, used: Mapping[str, int], *, now: float) -> list[Balance]:
     """Note what a run has used so far; a hold that is less than that grows, whatever the limit: it is spent already."""
     found: list[Balance] = []
     for row in connection.execute(_OPEN_OF, (run,)).fetchall():
@@ -180,12 +176,12 @@ def note(connection: sqlite3.Connection, run: str, used: Mapping[str, int], *, n
     return found
 
 
-def adopt(connection: sqlite3.Connection, run: str, *, keeper: str, expires: float) -> None:
+def adopt(connection: Connection, run: str, *, keeper: str, expires: float) -> None:
     """Take over the hold of a run."""
     connection.execute(_ADOPT, (expires, keeper, run))
 
 
-def tend(connection: sqlite3.Connection, *, keeper: str, now: float, expires: float) -> int:
+def tend(connection: Connection, *, keeper: str, now: float, expires: float) -> int:
     """Renew the holds of a keeper, then charge the estimate of those that nobody renewed in time."""
     connection.execute(_RENEW, (expires, keeper, now))
     late = connection.execute(_LATE, (now, ROUND)).fetchall()
@@ -196,18 +192,18 @@ def tend(connection: sqlite3.Connection, *, keeper: str, now: float, expires: fl
     return len(late)
 
 
-def forget(connection: sqlite3.Connection, *, now: float) -> None:
+def forget(connection: Connection, *, now: float) -> None:
     """Remove reservations that are over for long."""
     connection.execute(_FORGET, (now - KEPT, now - LATEST))
 
 
-def raised(connection: sqlite3.Connection, hold: Hold, amount: int, until: float, *, now: float) -> Balance:
+def raised(connection: Connection, hold: Hold, amount: int, until: float, *, now: float) -> Balance:
     """Raise what an hold may take until a time."""
     connection.execute(_OPEN, (*hold.place, hold.limit, hold.ends, now))
     change: tuple[Any, ...] = (amount, now, until, now, *hold.place)
     return Balance(*connection.execute(_RAISE, change).fetchall()[0])
 
 
-def balances(connection: sqlite3.Connection, *, now: float) -> list[Balance]:
+def balances(connection: Connection, *, now: float) -> list[Balance]:
     """Every row whose window is not over."""
     return [Balance(*row) for row in connection.execute(_ALL, (now,)).fetchall()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 
 from mcp_orchestrator.model.delegation import Delegated, DelegationState
 from mcp_orchestrator.model.event import EventKind
+from mcp_orchestrator.storage.database import Connection, Keeping
 from mcp_orchestrator.storage.keeper import Keeper
 from mcp_orchestrator.storage.trouble import StorageError
 
@@ -35,7 +35,7 @@ DelegationRow = tuple[str, str, str, str, str, float, float, str]
 class Ask(Protocol):
     """`Writer.ask`: has the writing thread do something with the connection, in a transaction."""
 
-    def __call__(self, question: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
+    def __call__(self, question: Callable[[Connection], T]) -> Awaitable[T]:
         """Do it and return what it returns; raises StorageError when it was rolled back."""
         ...
 
@@ -64,28 +64,28 @@ def decode_delegated(body: object) -> Delegated | None:
     return None
 
 
-def put_delegated(connection: sqlite3.Connection, row: DelegationRow) -> bool:
+def put_delegated(connection: Connection, row: DelegationRow) -> bool:
     """Keep one row; False when it is open and another gateway's, and so was left alone."""
     return connection.execute(_SAVE, row).rowcount > 0
 
 
-def find_delegated(connection: sqlite3.Connection, run: str) -> Delegated | None:
+def find_delegated(connection: Connection, run: str) -> Delegated | None:
     """One by its run id."""
     row = connection.execute("SELECT body FROM delegation WHERE id = ?", (run,)).fetchone()
     return None if row is None else decode_delegated(row[0])
 
 
-def has_event(connection: sqlite3.Connection, run: str, kind: EventKind) -> bool:
+def has_event(connection: Connection, run: str, kind: EventKind) -> bool:
     """Whether the journal has an event of a kind for a run."""
     query = "SELECT 1 FROM event WHERE run = ? AND kind = ? LIMIT 1"
     return connection.execute(query, (run, kind.value)).fetchone() is not None
 
 
 def recent_delegated(
-    connection: sqlite3.Connection, owner: str | None, limit: int, before: float | None
+    connection: Connection, owner: str | None, limit: int, before: float | None
 ) -> list[Delegated]:
     """The newest first; those that cannot be read are left out."""
-    where, values = ["1"], list[Any]()
+    where, values = ["1 = 1"], list[Any]()
     for condition, value in (("owner = ?", owner), ("created < ?", before)):
         if value is not None:
             where.append(condition)
@@ -95,7 +95,7 @@ def recent_delegated(
     return [found for (body,) in rows if (found := decode_delegated(body)) is not None]
 
 
-def take_over(connection: sqlite3.Connection, keeper: Keeper) -> tuple[list[Delegated], frozenset[str]]:
+def take_over(connection: Connection, keeper: Keeping) -> tuple[list[Delegated], frozenset[str]]:
     """Make what is open and no living gateway's our own; returns all that is open and ours, and the dead keepers.
 
     Oldest first. What cannot be read is left as it is: a newer version may know what to do with it.
@@ -118,10 +118,10 @@ def take_over(connection: sqlite3.Connection, keeper: Keeper) -> tuple[list[Dele
 class SqliteDelegations:
     """A `DelegationStore` on the state file; everything goes through the thread that writes it."""
 
-    def __init__(self, path: Path, ask: Ask) -> None:
+    def __init__(self, path: Path | str, ask: Ask, keeper: Keeping | None = None) -> None:
         self._path = path
         self._ask = ask
-        self._keeper = Keeper(path)
+        self._keeper = keeper if keeper is not None else Keeper(Path(path))
 
     @property
     def keeper(self) -> str:
@@ -138,7 +138,7 @@ class SqliteDelegations:
             text = f"run {delegated.id} is carried out by another gateway on {self._path}"
             raise StorageError(errno.EBUSY, text, self._path)
 
-    def _put(self, connection: sqlite3.Connection, delegated: Delegated) -> bool:
+    def _put(self, connection: Connection, delegated: Delegated) -> bool:
         state, token = delegated.state.value, self._keeper.hold()
         times = (delegated.created, delegated.updated)
         row = (delegated.id, delegated.owner, delegated.agent, state, token, *times, encode_delegated(delegated))

@@ -19,6 +19,7 @@ from mcp_orchestrator.budget_api import Held, Lacking
 from mcp_orchestrator.model.budget import Balance
 from mcp_orchestrator.model.rules import Hold
 from mcp_orchestrator.storage import accounts as rows
+from mcp_orchestrator.storage.database import Connection
 from mcp_orchestrator.storage.migrations import v004_budgets
 from mcp_orchestrator.storage.trouble import StorageError, again, explain
 from mcp_orchestrator.storage.writer import JournalFile, Writer
@@ -26,14 +27,17 @@ from mcp_orchestrator.storage.writer import JournalFile, Writer
 GRACE: Final = 90.0
 """Seconds after which a hold that nobody renews counts as used: several times `runtime.budgets.TEND`."""
 
-Work = Callable[[sqlite3.Connection], Any]
+FORGET_EVERY: Final = 15
+"""Rounds of `tend` between two in which reservations are removed that are over for long: that looks at all of them."""
+
+Work = Callable[[Connection], Any]
 _Wanted = tuple[Work, "asyncio.Future[Any]", bool]
 
 
 class SqliteLedger:
     """A `Ledger` on the file that `writer` writes. `keeper` names this gateway; `clock` is seconds since the epoch."""
 
-    def __init__(self, path: Path, writer: Callable[[], Writer], keeper: str, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path | str, writer: Callable[[], Writer], keeper: str, clock: Callable[[], float]) -> None:
         self._path = path
         self._writer = writer
         self._keeper = keeper
@@ -42,12 +46,16 @@ class SqliteLedger:
         self._writing: list[_Wanted] = []
         self._owed: list[Work] = []
         self._flush_due = False
+        self._rounds = 0
 
     def reserve(self, run: str, holds: Sequence[Hold], above: Sequence[str] = ()) -> Awaitable[Held | Lacking]:
         """Hold all holds of a run, or none; committed when it returns."""
         now = self._clock()
-        times = {"keeper": self._keeper, "now": now, "expires": now + GRACE}
-        return self._do(functools.partial(rows.reserve, run=run, holds=holds, above=above, **times))
+        return self._do(
+            functools.partial(
+                rows.reserve, run=run, holds=holds, above=above, keeper=self._keeper, now=now, expires=now + GRACE
+            )
+        )
 
     def settle(self, run: str, used: Mapping[str, int]) -> Awaitable[Sequence[Balance]]:
         """Charge what was used. It is done, or owed and tried again, even if nobody awaits it."""
@@ -72,6 +80,9 @@ class SqliteLedger:
         for work in owed:
             self._do(work, owed=True)
         now = self._clock()
+        self._rounds += 1
+        if self._rounds % FORGET_EVERY == 0:
+            self._do(functools.partial(rows.forget, now=now))
         return self._do(functools.partial(rows.tend, keeper=self._keeper, now=now, expires=now + GRACE))
 
     def raised(self, hold: Hold, amount: int, until: float) -> Awaitable[Balance]:
@@ -141,7 +152,10 @@ def _looked_at(future: asyncio.Future[Any]) -> None:
 
 
 def _carry_out(
-    path: Path, work: Sequence[Work], tell: Callable[[Sequence[Any] | None, StorageError | None], None], file: JournalFile
+    path: Path | str,
+    work: Sequence[Work],
+    tell: Callable[[Sequence[Any] | None, StorageError | None], None],
+    file: JournalFile,
 ) -> None:
     """On the writing thread: all of the work in one transaction."""
     try:
@@ -155,7 +169,7 @@ def _carry_out(
         tell(values, None)
 
 
-def in_one(connection: sqlite3.Connection, work: Sequence[Work]) -> list[Any]:
+def in_one(connection: Connection, work: Sequence[Work]) -> list[Any]:
     """Do all of the work in one transaction, or none of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -200,6 +214,7 @@ class MemoryLedger:
     def tend(self) -> Awaitable[int]:
         """Renew everything: it is all ours."""
         now = self._clock()
+        self._do(lambda c: rows.forget(c, now=now))
         return self._do(lambda c: rows.tend(c, keeper="", now=now, expires=now + GRACE))
 
     def raised(self, hold: Hold, amount: int, until: float) -> Awaitable[Balance]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.delegation import Delegated, DelegationState
 from mcp_orchestrator.model.event import Event, EventKind
-from mcp_orchestrator.storage.connecting import open_reader
+from mcp_orchestrator.storage.database import Database, database_at
 from mcp_orchestrator.storage.ledger import MemoryLedger
 from mcp_orchestrator.storage.offers import decode_eras, decode_offers, era_rows, offer_rows
 from mcp_orchestrator.storage.tokens import MemoryTokens
@@ -123,24 +124,29 @@ class MemoryStore:
         self._eras.setdefault(fingerprint, {})[era] = works
 
 
-async def recalled(path: Path) -> MemoryStore:
-    """A store in memory that begins with what a state file remembers of backends; nothing is written to the file.
+async def recalled(place: Path | Database) -> MemoryStore:
+    """A store in memory that begins with what a state file or database remembers of backends; nothing is written there.
 
-    A file that is missing or cannot be read remembers nothing.
+    One that is missing or cannot be read remembers nothing.
     """
     memory = MemoryStore()
+    offers, eras = await asyncio.to_thread(_remembered, database_at(place))
+    for (fingerprint, _era), known in offers.items():
+        await memory.save(fingerprint, known)
+    for fingerprint, verdicts in eras.items():
+        for era, works in verdicts.items():
+            await memory.save_era(fingerprint, era, works)
+    return memory
+
+
+def _remembered(database: Database) -> tuple[Mapping[tuple[str, str], Offers], Mapping[str, Mapping[Era, bool]]]:
     try:
-        connection = open_reader(path)
+        connection = database.open_reader()
     except StorageError:
-        return memory
+        return {}, {}
     try:
-        for (fingerprint, _era), offers in decode_offers(offer_rows(connection)).items():
-            await memory.save(fingerprint, offers)
-        for fingerprint, eras in decode_eras(era_rows(connection)).items():
-            for era, works in eras.items():
-                await memory.save_era(fingerprint, era, works)
-    except sqlite3.Error:  # remembering is a convenience: the gateway that owns the file will tell what is wrong
-        return MemoryStore()
+        return decode_offers(offer_rows(connection)), decode_eras(era_rows(connection))
+    except (sqlite3.Error, StorageError):  # remembering is a convenience: the gateway that owns it tells what is wrong
+        return {}, {}
     finally:
         connection.close()
-    return memory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -11,6 +10,7 @@ import msgspec
 
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
+from mcp_orchestrator.storage.database import Connection
 
 KEPT_FOR: Final = 90 * 86400.0
 """Seconds after which what was last saved of a backend is forgotten: its specification has changed since."""
@@ -49,27 +49,31 @@ def decode_eras(rows: Iterable[tuple[object, object, object]]) -> dict[str, Mapp
     return dict(verdicts)
 
 
-def offer_rows(connection: sqlite3.Connection) -> Sequence[tuple[object, object, object]]:
+def offer_rows(connection: Connection) -> Sequence[tuple[object, object, object]]:
     """Rows for `decode_offers`."""
     return connection.execute("SELECT fingerprint, era, body FROM offers").fetchall()
 
 
-def era_rows(connection: sqlite3.Connection) -> Sequence[tuple[object, object, object]]:
+def era_rows(connection: Connection) -> Sequence[tuple[object, object, object]]:
     """Rows for `decode_eras`."""
     return connection.execute("SELECT fingerprint, era, works FROM era").fetchall()
 
 
-def put_offers(connection: sqlite3.Connection, row: OffersRow) -> None:
+def put_offers(connection: Connection, row: OffersRow) -> None:
     """Keep one row, in place of an older one of the same key."""
-    connection.execute("INSERT OR REPLACE INTO offers (fingerprint, era, saved_at, body) VALUES (?, ?, ?, ?)", row)
+    put = "INSERT INTO offers (fingerprint, era, saved_at, body) VALUES (?, ?, ?, ?)"
+    change = "ON CONFLICT (fingerprint, era) DO UPDATE SET saved_at = excluded.saved_at, body = excluded.body"
+    connection.execute(f"{put} {change}", row)
 
 
-def put_era(connection: sqlite3.Connection, row: EraRow) -> None:
+def put_era(connection: Connection, row: EraRow) -> None:
     """Keep one verdict, in place of an older one of the same key."""
-    connection.execute("INSERT OR REPLACE INTO era (fingerprint, era, works, saved_at) VALUES (?, ?, ?, ?)", row)
+    put = "INSERT INTO era (fingerprint, era, works, saved_at) VALUES (?, ?, ?, ?)"
+    change = "ON CONFLICT (fingerprint, era) DO UPDATE SET works = excluded.works, saved_at = excluded.saved_at"
+    connection.execute(f"{put} {change}", row)
 
 
-def forget_old(connection: sqlite3.Connection, now: float) -> None:
+def forget_old(connection: Connection, now: float) -> None:
     """Drop what was not saved again for a long time. `now` is seconds since the epoch."""
     for table in ("offers", "era"):
         connection.execute(f"DELETE FROM {table} WHERE saved_at < ?", (now - KEPT_FOR,))  # noqa: S608 - our own two

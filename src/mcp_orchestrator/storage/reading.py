@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import fnmatch
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,11 +15,9 @@ import msgspec
 
 from mcp_orchestrator.model.delegation import Delegated
 from mcp_orchestrator.model.event import EventKind
-from mcp_orchestrator.storage.chain import Link, Verdict, check_rows
-from mcp_orchestrator.storage.connecting import open_reader
-from mcp_orchestrator.storage.delegations import find_delegated
-from mcp_orchestrator.storage.keeper import Keeper
-from mcp_orchestrator.storage.trouble import explain
+from mcp_orchestrator.storage.chain import Fault, Link, Verdict, check_rows
+from mcp_orchestrator.storage.database import Database, database_at
+from mcp_orchestrator.storage.delegations import decode_delegated, find_delegated
 
 RUNNING: Final = "running"
 WAITING: Final = "waiting"
@@ -28,6 +26,15 @@ REFUSED: Final = "refused"
 
 RUN_PREFIX: Final = 10
 """Characters of a run id that name the gateway it belongs to (`runs` of `gateway.started`)."""
+
+PAGE: Final = 200
+"""Runs that are looked at together."""
+
+STRIDE: Final = 2000
+"""Rows that are read together on a walk along the journal."""
+
+_ALL: Final = 2**62
+"""More rows than there are."""
 
 _EVENT_COLUMNS: Final = "seq, at, kind, run, data"
 
@@ -63,12 +70,12 @@ class RunRow:
 
 
 class JournalReader:
-    """The journal of one state file, opened read-only. Close it, or use it in a `with` statement."""
+    """The journal of a state file or database, opened read-only. Close it, or use it in a `with` statement."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = open_reader(path)
-        self._keepers = Keeper(path)
+    def __init__(self, place: Path | Database) -> None:
+        self._database = database_at(place)
+        self._connection = self._database.open_reader()
+        self._keepers = self._database.keeper(lambda: self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +86,7 @@ class JournalReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file. Idempotent."""
+        """Let go of it. Idempotent."""
         self._connection.close()
 
     def runs(
@@ -97,19 +104,16 @@ class JournalReader:
         `*` and `?` as in file names; `backend` and `status` are exact.
 
         Raises:
-            StorageError: the file cannot be read.
+            StorageError: it cannot be read.
         """
         found: list[RunRow] = []
         with self._told():
             alive = self._living_gateways()
-            for row in self._connection.execute(*_runs_query(before, backend, tool)):
-                run = _run_row(row, alive)
-                run = replace(run, status=self._status(run))
-                if status is None or run.status == status:
-                    found.append(run)
+            for start in self._starts(before, backend, tool):
+                found += [run for run in self._completed(start, alive) if status is None or run.status == status]
                 if len(found) >= limit:
                     break
-        return found
+        return found[:limit]
 
     def run(self, run: str, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """Events of one run in order; empty when there is no such run.
@@ -118,18 +122,18 @@ class JournalReader:
         the last event returned is where to go on.
 
         Raises:
-            StorageError: the file cannot be read.
+            StorageError: it cannot be read.
         """
         query = f"SELECT {_EVENT_COLUMNS} FROM event WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
         with self._told():
-            rows = self._connection.execute(query, (run, after, -1 if limit is None else limit))
+            rows = self._connection.execute(query, (run, after, _ALL if limit is None else limit))
             return [_stored(row) for row in rows]
 
     def delegation(self, run: str) -> Delegated | None:
         """A delegation as it stands last, by its run id.
 
         Raises:
-            StorageError: the file cannot be read.
+            StorageError: it cannot be read.
         """
         with self._told():
             return find_delegated(self._connection, run)
@@ -142,118 +146,213 @@ class JournalReader:
         `before` and `after` are event numbers, both exclusive.
 
         Raises:
-            StorageError: the file cannot be read.
+            StorageError: it cannot be read.
         """
-        where, values = ["1"], []
+        where, values = ["1 = 1"], list[Any]()
         if kinds:
             where.append(f"kind IN ({','.join('?' * len(kinds))})")
             values += [str(kind) for kind in kinds]
         for bound, sign in ((before, "<"), (after, ">")):
             if bound is not None:
                 where.append(f"seq {sign} ?")
-                values.append(bound)  # type: ignore[arg-type]
+                values.append(bound)
         query = f"SELECT {_EVENT_COLUMNS} FROM event WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"  # noqa: S608
         with self._told():
             return [_stored(row) for row in self._connection.execute(query, (*values, limit))]
 
+    def walk(
+        self,
+        *,
+        run: str | None = None,
+        kinds: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+    ) -> Iterator[tuple[StoredEvent, bytes]]:
+        """Every event in order with its hash, as far as it is committed when it is come to.
+
+        Only those of a run, of some kinds, from a time on (inclusive) or up to one (exclusive), seconds since the epoch.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        conditions: list[tuple[str, Any]] = [("seq > ?", 0)]
+        for condition, value in (("run = ?", run), ("at >= ?", since), ("at < ?", until)):
+            if value is not None:
+                conditions.append((condition, value))
+        where = [condition for condition, _ in conditions]
+        if kinds:
+            where.append(f"kind IN ({','.join('?' * len(kinds))})")
+        values = [*(value for _, value in conditions), *kinds]
+        query = f"SELECT {_EVENT_COLUMNS}, hash FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT {STRIDE}"  # noqa: S608
+        while True:
+            with self._told():
+                rows = self._connection.execute(query, values).fetchall()
+            for row in rows:
+                yield _stored(row[:5]), bytes(row[5])
+            if len(rows) < STRIDE:
+                return
+            values[0] = rows[-1][0]
+
+    def anchor(self) -> Link:
+        """What the first row that is there follows: the last one that was removed as too old, else the beginning.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with self._told():
+            found = self._connection.execute("SELECT seq, hash FROM anchor ORDER BY seq DESC LIMIT 1").fetchone()
+        return Link(*found) if found else Link()
+
+    def hash_of(self, seq: int) -> bytes | None:
+        """The hash of a row that is there, or of the last one that was removed.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        query = "SELECT hash FROM event WHERE seq = ? UNION ALL SELECT hash FROM anchor WHERE seq = ?"
+        with self._told():
+            found = self._connection.execute(query, (seq, seq)).fetchone()
+        return None if found is None else bytes(found[0])
+
     def verify(self) -> Verdict:
         """Walk the chain from the anchor, or the beginning, to the end of what is committed now.
 
+        A row that cannot even be read is a fault like any other.
+
         Raises:
-            StorageError: the file cannot be read to its end: what lies there is no database any more.
+            StorageError: it cannot be read at all.
         """
         with self._told():
-            self._connection.execute("BEGIN")  # one view of the file for both questions
-            self._connection.text_factory = bytes
+            self._connection.execute("BEGIN")  # one view for all questions
+            if isinstance(self._connection, sqlite3.Connection):
+                self._connection.text_factory = bytes  # what is no text any more is to be seen as it is
             try:
                 anchor = self._connection.execute("SELECT seq, hash FROM anchor ORDER BY seq DESC LIMIT 1").fetchone()
-                rows = self._connection.execute("SELECT seq, at, kind, run, data, hash FROM event ORDER BY seq")
-                return check_rows(rows, Link(*anchor) if anchor else Link())
+                return self._checked(Link(*anchor) if anchor else Link())
             finally:
-                self._connection.text_factory = str
+                if isinstance(self._connection, sqlite3.Connection):
+                    self._connection.text_factory = str
                 self._connection.execute("ROLLBACK")
 
-    def _status(self, run: RunRow) -> str:
-        """How a run stands, where its first and last event do not tell it all."""
-        status, delegated = run.status, find_delegated(self._connection, run.id)
-        if delegated is not None:
-            if delegated.ended is not None:
-                return delegated.ended.status.value
-            (keeper,) = self._connection.execute("SELECT keeper FROM delegation WHERE id = ?", (run.id,)).fetchone()
-            status = RUNNING if self._keepers.is_alive(keeper) else LOST
-        return WAITING if status == RUNNING and self._asks(run.id) else status
+    def _checked(self, link: Link) -> Verdict:
+        query = "SELECT seq, at, kind, run, data, hash FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
+        count, after, stride = 0, -_ALL, STRIDE
+        while True:
+            try:
+                rows = self._connection.execute(query, (after, stride)).fetchall()
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise  # it is locked, or gone: nothing is said about its rows
+                if stride > 1:
+                    stride = 1  # to come to the very row
+                    continue
+                text = f"row {link.seq + 1} cannot be read ({error})"
+                return Verdict(count, link, Fault(link.seq + 1, text))
+            found = check_rows((tuple(map(_as_bytes, row)) for row in rows), link)
+            count, link = count + found.rows, found.end
+            if found.fault is not None or len(rows) < stride:
+                return Verdict(count, link, found.fault)
+            after = rows[-1][0]
+
+    def _starts(self, before: int | None, backend: str | None, tool: str | None) -> Iterator[list[_Start]]:
+        """The beginnings of runs, the newest first, a page at a time; never an empty page."""
+        # Not `run IS NOT NULL`: SQLite would then go through an index of runs that is in another order.
+        query = "SELECT seq, run, kind, at, data FROM event WHERE seq < ? AND kind IN (?, ?) ORDER BY seq DESC LIMIT ?"
+        kinds = (EventKind.RUN_STARTED.value, EventKind.CALL_REFUSED.value)
+        upper = _ALL if before is None else before
+        while True:
+            rows = self._connection.execute(query, (upper, *kinds, PAGE)).fetchall()
+            starts = [_Start(seq, run, kind, at, _plain(data)) for seq, run, kind, at, data in rows if run is not None]
+            wanted = [start for start in starts if _is_wanted(start.data, backend, tool)]
+            if wanted:
+                yield wanted
+            if len(rows) < PAGE:
+                return
+            upper = rows[-1][0]
+
+    def _completed(self, starts: Sequence[_Start], alive: frozenset[str]) -> list[RunRow]:
+        """The runs that began so, with how they stand."""
+        runs = [start.run for start in starts] + [""] * (PAGE - len(starts))  # always as many: one statement to prepare
+        marks = ",".join("?" * PAGE)
+        query = f"SELECT run, seq, at, data FROM event WHERE kind = ? AND run IN ({marks})"  # noqa: S608
+        ends = self._connection.execute(query, (EventKind.RUN_ENDED.value, *runs)).fetchall()
+        ended = {run: (seq, at, data) for run, seq, at, data in sorted(ends, key=lambda row: -row[1])}
+        query = f"SELECT id, keeper, body FROM delegation WHERE id IN ({marks})"  # noqa: S608
+        delegated = {run: (keeper, body) for run, keeper, body in self._connection.execute(query, runs).fetchall()}
+        return [self._row(start, ended.get(start.run), delegated.get(start.run), alive) for start in starts]
+
+    def _row(
+        self,
+        start: _Start,
+        ended: tuple[int, float, str] | None,
+        delegated: tuple[str, str] | None,
+        alive: frozenset[str],
+    ) -> RunRow:
+        """One run, where need be with the state of its delegation, which may outlive the call that began it."""
+        end = None if ended is None or ended[0] <= start.seq else _plain(ended[2])
+        if start.kind == EventKind.CALL_REFUSED:
+            status = REFUSED
+        elif end is not None:
+            status = str(end.get("status", ""))
+        else:
+            status = RUNNING if start.run[:RUN_PREFIX] in alive else LOST
+        work = decode_delegated(delegated[1]) if delegated is not None else None
+        if work is not None and work.ended is not None:
+            status = work.ended.status.value
+        else:
+            if delegated is not None and work is not None:
+                status = RUNNING if self._keepers.is_alive(delegated[0]) else LOST
+            status = WAITING if status == RUNNING and self._asks(start.run) else status
+        ended_at = ended[1] if ended is not None and end is not None else None
+        return RunRow(start.seq, start.run, status, start.at, ended_at, start.data, end)
 
     def _asks(self, run: str) -> bool:
         """Whether a run has asked something that is not answered yet: the last word about each question counts."""
-        query = """
-            SELECT kind, max(seq) FROM event WHERE run = ? AND kind IN (?, ?)
-            GROUP BY CASE WHEN json_valid(data) THEN json_extract(data, '$.question') END
-        """
+        query = "SELECT kind, data FROM event WHERE run = ? AND kind IN (?, ?) ORDER BY seq"
         kinds = (EventKind.QUESTION_ASKED.value, EventKind.QUESTION_ANSWERED.value)
-        last = self._connection.execute(query, (run, *kinds)).fetchall()
-        return any(kind == EventKind.QUESTION_ASKED for kind, _ in last)
+        rows = self._connection.execute(query, (run, *kinds)).fetchall()
+        last = {str(_plain(data).get("question")): kind for kind, data in rows}
+        return EventKind.QUESTION_ASKED.value in last.values()
 
     def _living_gateways(self) -> frozenset[str]:
-        """The run prefixes of gateways whose process is there."""
+        """The run prefixes of gateways that live."""
         query = "SELECT data FROM event WHERE kind = ? AND run IS NULL"
         found = self._connection.execute(query, (EventKind.GATEWAY_STARTED.value,)).fetchall()
-        starts = [_plain(data) for (data,) in found]
-        return frozenset(str(start.get("runs", "")) for start in starts if _is_alive(start.get("pid")))
+        return self._database.living(self._connection, [_plain(data) for (data,) in found])
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise explain(error, self._path) from error
+            raise self._database.explained(error) from error
 
 
-def _runs_query(before: int | None, backend: str | None, tool: str | None) -> tuple[str, list[Any]]:
-    where = ["s.kind IN (?, ?)", "s.run IS NOT NULL"]
-    values: list[Any] = [EventKind.RUN_ENDED.value, EventKind.RUN_STARTED.value, EventKind.CALL_REFUSED.value]
-    if before is not None:
-        where.append("s.seq < ?")
-        values.append(before)
-    if backend is not None:
-        where.append("json_valid(s.data) AND json_extract(s.data, '$.backend') = ?")
-        values.append(backend)
-    if tool is not None:
-        where.append("json_valid(s.data)")
-        where.append("(json_extract(s.data, '$.name') GLOB ? OR json_extract(s.data, '$.target') GLOB ?)")
-        values += [tool.replace("[", "[[]")] * 2
-    query = f"""
-        SELECT s.seq, s.run, s.kind, s.at, s.data, e.at, e.data
-        FROM event AS s NOT INDEXED LEFT JOIN event AS e ON e.run = s.run AND e.kind = ? AND e.seq > s.seq
-        WHERE {" AND ".join(where)} ORDER BY s.seq DESC
-    """  # noqa: S608 - our own words; every value is bound
-    return query, values
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The first event of a run."""
+
+    seq: int
+    run: str
+    kind: str
+    at: float
+    data: Mapping[str, Any]
 
 
-def _run_row(row: tuple[int, str, str, float, str, float | None, str | None], alive: frozenset[str]) -> RunRow:
-    seq, run, kind, at, data, ended_at, ended_data = row
-    ended = _plain(ended_data) if ended_data is not None else None
-    if kind == EventKind.CALL_REFUSED:
-        status = REFUSED
-    elif ended is not None:
-        status = str(ended.get("status", ""))
-    else:
-        status = RUNNING if run[:RUN_PREFIX] in alive else LOST
-    return RunRow(seq, run, status, at, ended_at, _plain(data), ended)
-
-
-def _is_alive(pid: object) -> bool:
-    if not isinstance(pid, int) or pid <= 0:
+def _is_wanted(data: Mapping[str, Any], backend: str | None, tool: str | None) -> bool:
+    if backend is not None and data.get("backend") != backend:
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+    if tool is None:
         return True
-    return True
+    pattern = tool.replace("[", "[[]")
+    return any(fnmatch.fnmatchcase(str(data.get(key) or ""), pattern) for key in ("name", "target"))
 
 
-def _stored(row: tuple[int, float, str, str | None, str]) -> StoredEvent:
+def _as_bytes(cell: Any) -> Any:
+    return cell.encode("utf-8", "surrogatepass") if isinstance(cell, str) else cell
+
+
+def _stored(row: Sequence[Any]) -> StoredEvent:
     seq, at, kind, run, data = row
     return StoredEvent(seq, at, kind, run, _plain(data))
 

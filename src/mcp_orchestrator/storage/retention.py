@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Final
 
 from mcp_orchestrator.model.delegation import DelegationState
+from mcp_orchestrator.storage.database import Connection
 
 STEP: Final = 2000
 """Rows removed in one transaction: about 10 ms, so that commits of calls get in between."""
 
 
-def prune_step(connection: sqlite3.Connection, *, older_than: float | None, max_rows: int | None, now: float) -> int:
+def prune_step(connection: Connection, *, older_than: float | None, max_rows: int | None, now: float) -> int:
     """Remove up to `STEP` rows from the beginning; returns how many went, 0 when nothing (more) is too old.
 
     `older_than` and `now` are seconds since the epoch; `max_rows` is how many of the newest rows may stay. Rows are
@@ -37,7 +37,7 @@ def prune_step(connection: sqlite3.Connection, *, older_than: float | None, max_
     return int(gone)
 
 
-def prune_delegations(connection: sqlite3.Connection, *, older_than: float) -> int:
+def prune_delegations(connection: Connection, *, older_than: float) -> int:
     """Remove up to `STEP` delegations that ended before a time (seconds since the epoch); returns how many went."""
     query = "SELECT id FROM delegation WHERE state = ? AND updated < ? LIMIT ?"
     ended = (DelegationState.ENDED.value, older_than, STEP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
@@ -11,6 +10,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from mcp_orchestrator.model.caller import Token
+from mcp_orchestrator.storage.database import Connection
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ TokenRow = tuple[str, str, bytes, float, float | None, float | None, str | None,
 class Ask(Protocol):
     """`Writer.ask`: has the writing thread do something with the connection, in a transaction."""
 
-    def __call__(self, question: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
+    def __call__(self, question: Callable[[Connection], T]) -> Awaitable[T]:
         """Do it and return what it returns; raises StorageError when it was rolled back."""
         ...
 
@@ -58,7 +58,7 @@ def _words(text: str) -> tuple[str, ...]:
         return ()
 
 
-def add_token(connection: sqlite3.Connection, token: Token) -> None:
+def add_token(connection: Connection, token: Token) -> None:
     """Keep a new token. An expired one of its name gives way; raises NameTakenError where one is good still."""
     query = f"SELECT {_COLUMNS} FROM token WHERE name = ? AND revoked IS NULL"  # noqa: S608 - our own words
     for row in connection.execute(query, (token.name,)).fetchall():
@@ -69,7 +69,7 @@ def add_token(connection: sqlite3.Connection, token: Token) -> None:
     connection.execute(_ADD, row_of(token))
 
 
-def revoke_token(connection: sqlite3.Connection, which: str, at: float) -> Token | None:
+def revoke_token(connection: Connection, which: str, at: float) -> Token | None:
     """Revoke the token of this name or id; None where none of them is in force."""
     query = f"SELECT {_COLUMNS} FROM token WHERE (name = ? OR id = ?) AND revoked IS NULL ORDER BY name = ? DESC"  # noqa: S608
     row = connection.execute(query, (which, which, which)).fetchone()
@@ -80,12 +80,12 @@ def revoke_token(connection: sqlite3.Connection, which: str, at: float) -> Token
     return token
 
 
-def all_tokens(connection: sqlite3.Connection) -> list[Token]:
+def all_tokens(connection: Connection) -> list[Token]:
     """Every token, the oldest first, those without effect included."""
     return [token_of(row) for row in connection.execute(_ALL).fetchall()]
 
 
-def changed_tokens(connection: sqlite3.Connection, known: int) -> tuple[int, list[Token]] | None:
+def changed_tokens(connection: Connection, known: int) -> tuple[int, list[Token]] | None:
     """The number of the last change and all tokens; None when that number is `known`."""
     (revision,) = connection.execute(_REVISION).fetchone()
     return None if revision == known else (revision, all_tokens(connection))
@@ -116,7 +116,7 @@ class SqliteTokens:
         return await self._ask(functools.partial(changed_tokens, known=known))
 
 
-def _added(connection: sqlite3.Connection, token: Token) -> NameTakenError | None:
+def _added(connection: Connection, token: Token) -> NameTakenError | None:
     """`add_token` with its refusal as a value: the writing thread passes on errors of the storage alone."""
     try:
         add_token(connection, token)
@@ -134,9 +134,10 @@ class MemoryTokens:
 
     async def add(self, token: Token) -> None:
         """Keep a new token."""
-        for other in self._kept.values():
-            if other.name == token.name and other.is_good(token.created):
-                raise NameTakenError(f"there is a token '{token.name}' already")
+        others = [one for one in self._kept.values() if one.name == token.name and one.revoked is None]
+        if any(other.is_good(token.created) for other in others):
+            raise NameTakenError(f"there is a token '{token.name}' already")
+        self._kept |= {other.id: replace(other, revoked=token.created) for other in others}
         self._kept[token.id] = token
         self._revision += 1
 

@@ -1,4 +1,4 @@
-"""What can go wrong with the state file, as one `OSError` with the path and what to do about it."""
+"""What can go wrong with the state file or database, as one `OSError` that says where and what to do about it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,30 @@ _PRIMARY: Final = 0xFF  # an extended result code keeps its primary code in the 
 class StorageError(OSError):
     """The state file cannot be used, or a record could not be kept; prints as its text alone.
 
-    `errno` is set as for any `OSError`, `filename` is the state file.
+    `errno` is set as for any `OSError`, `filename` is the state file, or the address of the database.
     """
 
-    def __init__(self, code: int, text: str, path: Path) -> None:
+    def __init__(self, code: int, text: str, path: Path | str) -> None:
         super().__init__(code, text, str(path))
 
     def __str__(self) -> str:
         return str(self.strerror)
 
 
+class TakenError(StorageError):
+    """A key is there already: somebody else was faster."""
+
+
+class UnreachableError(StorageError):
+    """The database cannot be reached. What was being done may have been done, or not."""
+
+
 def again(error: StorageError) -> StorageError:
     """A fresh instance of the same trouble: several waiters must not share one traceback."""
-    return StorageError(error.errno or errno.EIO, str(error), Path(str(error.filename)))
+    return StorageError(error.errno or errno.EIO, str(error), str(error.filename))
 
 
-def explain(error: sqlite3.Error, path: Path) -> StorageError:
+def explain(error: sqlite3.Error, path: Path | str) -> StorageError:
     """Turn SQLite's error into one that says which file, what is wrong and how to mend it."""
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
     match code:
@@ -49,7 +57,7 @@ def explain(error: sqlite3.Error, path: Path) -> StorageError:
             return StorageError(errno.EIO, f"{path} cannot be used ({error}): check the disk that holds it", path)
 
 
-def damaged(path: Path, detail: str) -> StorageError:
+def damaged(path: Path | str, detail: str) -> StorageError:
     """The file is no usable database; it is left as it is, for whoever wants to rescue it."""
     text = (
         f"{path} is damaged or no state file of ours ({detail}): restore a copy of it, or move it away "

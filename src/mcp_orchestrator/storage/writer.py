@@ -1,4 +1,4 @@
-"""The one thread that writes the state file: batches of events, and whatever else must change."""
+"""The one thread that writes the state file or database: batches of events, and whatever else must change."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 from mcp_orchestrator.model.event import Event
 from mcp_orchestrator.model.snapshot import Durability
 from mcp_orchestrator.storage.chain import COLUMNS, Link, chain_rows
-from mcp_orchestrator.storage.connecting import open_writer
-from mcp_orchestrator.storage.trouble import StorageError, damaged, explain, vanished
+from mcp_orchestrator.storage.database import Connection, Database, database_at
+from mcp_orchestrator.storage.trouble import StorageError, TakenError, UnreachableError, damaged
 
 T = TypeVar("T")
 
@@ -28,22 +28,25 @@ ONE_STATEMENT: Final = 64
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks whether the file is still the one in the directory."""
 
+TRIES: Final = 100
+"""How often rows are appended anew because others did so in the same moment."""
+
 _INSERT: Final = "INSERT INTO event (seq, at, kind, run, data, hash) VALUES (?,?,?,?,?,?)"
 
 
 class JournalFile:
-    """The open state file with the end of its chain as we last saw it. Lives on the writer's thread."""
+    """The open state file or database with the end of its chain as we last saw it. Lives on the writer's thread."""
 
-    def __init__(self, path: Path, durability: Durability) -> None:
-        self._path = path
-        self.connection = open_writer(path, durability)
+    def __init__(self, place: Path | Database, durability: Durability) -> None:
+        self._database = database_at(place)
+        self.connection = self._database.open_writer(durability)
+        self._unsure: tuple[int, Link] | None = None
         try:
-            self._inode = path.stat().st_ino
             self._seen = time.monotonic()
-            self._end = chain_end(self.connection, path)
+            self._end = chain_end(self.connection, self._database.name)
         except sqlite3.Error as error:
             self.connection.close()
-            raise explain(error, path) from error
+            raise self._database.explained(error) from error
         except StorageError:
             self.connection.close()
             raise
@@ -52,56 +55,78 @@ class JournalFile:
         """Write and commit events in one transaction.
 
         Raises:
-            StorageError: nothing of the batch was kept.
+            StorageError: nothing of the batch was kept, as far as is known; what was kept all the same (the connection
+                was lost before we heard of it) is left out when the batch comes again.
         """
         self.still_there()
         try:
+            if self._unsure is not None:
+                events = self._without_known(events, *self._unsure)
+                if not events:
+                    return
+            self._database.took_up(events)
             if len(events) > ONE_STATEMENT or not self._appended_at_once(events):
                 self._append_after_others(events)
         except sqlite3.Error as error:
-            raise explain(error, self._path) from error
+            raise self._database.explained(error) from error
+
+    def _without_known(self, events: Sequence[Event], count: int, end: Link) -> Sequence[Event]:
+        """The events without those of a batch whose fate was not known: its last row is there, or none of it is."""
+        found = self.connection.execute("SELECT hash FROM event WHERE seq = ?", (end.seq,)).fetchone()
+        self._unsure = None
+        return events[count:] if found is not None and bytes(found[0]) == end.hash else events
 
     def _appended_at_once(self, events: Sequence[Event]) -> bool:
-        """One INSERT after the end we know; False when another gateway has written to the same file since."""
+        """One INSERT after the end we know; False when another gateway has written to the same place since."""
         cells, end = chain_rows(events, self._end)
         try:
             self.connection.execute(_insert(len(events)), cells)
-        except sqlite3.IntegrityError:  # the row number is taken: it is the primary key
+        except (sqlite3.IntegrityError, TakenError):  # the row number is taken: it is the primary key
             return False
+        except UnreachableError:
+            self._unsure = (len(events), end)
+            raise
         self._end = end
         return True
 
     def _append_after_others(self, events: Sequence[Event]) -> None:
         """Append in a transaction of our own, after whatever is the end of the chain now."""
+        for _ in range(TRIES):
+            try:
+                return self._appended_alone(events)
+            except TakenError:  # by one that appended at once, in the moment after we looked
+                continue
+        text = f"{self._database.name} is written by too many others: the record could not be kept"
+        raise StorageError(errno.EBUSY, text, self._database.name)
+
+    def _appended_alone(self, events: Sequence[Event]) -> None:
         width = ONE_STATEMENT * COLUMNS
+        end = None
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            cells, end = chain_rows(events, chain_end(self.connection, self._path))
+            cells, end = chain_rows(events, chain_end(self.connection, self._database.name))
             for start in range(0, len(cells), width):
                 part = cells[start : start + width]
                 self.connection.execute(_insert(len(part) // COLUMNS), part)
             self.connection.execute("COMMIT")
+        except UnreachableError:
+            self._unsure = (len(events), end) if end is not None else None
+            raise
         finally:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
         self._end = end
 
     def still_there(self) -> None:
-        """SQLite goes on writing into a file that was removed, and those records would be gone: look now and then.
+        """Look now and then whether what is open is still what others would open.
 
         Raises:
             StorageError: the file is gone, or is another one.
         """
         now = time.monotonic()
-        if now - self._seen < LOOK_EVERY:
-            return
-        try:
-            inode = self._path.stat().st_ino
-        except OSError as error:
-            raise vanished(self._path) from error
-        if inode != self._inode:
-            raise vanished(self._path)
-        self._seen = now
+        if now - self._seen >= LOOK_EVERY:
+            self._database.still_there()
+            self._seen = now
 
 
 @functools.cache
@@ -109,7 +134,7 @@ def _insert(rows: int) -> str:
     return _INSERT + ",(?,?,?,?,?,?)" * (rows - 1)
 
 
-def chain_end(connection: sqlite3.Connection, path: Path) -> Link:
+def chain_end(connection: Connection, path: Path | str) -> Link:
     """Where the chain stands: the last row, else what the last pruning left, else the beginning.
 
     Raises:
@@ -131,8 +156,8 @@ class Writer:
     `lost` is called on the loop if the thread ends by itself, which only a bug can cause.
     """
 
-    def __init__(self, path: Path, durability: Durability, lost: Callable[[], None]) -> None:
-        self._path = path
+    def __init__(self, place: Path | Database, durability: Durability, lost: Callable[[], None]) -> None:
+        self._database = database_at(place)
         self._durability = durability
         self._lost = lost
         self._jobs: SimpleQueue[Callable[[JournalFile], None] | None] = SimpleQueue()
@@ -154,7 +179,7 @@ class Writer:
         """Have the thread do `job`, which must not raise. Never blocks."""
         self._jobs.put(job)
 
-    async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+    async def ask(self, question: Callable[[Connection], T]) -> T:
         """Have the thread do something with the connection in a transaction, and wait for what it returns.
 
         Raises:
@@ -164,7 +189,7 @@ class Writer:
         self.submit(functools.partial(self._answer, question, answer))
         await asyncio.wait((answer, self._ended), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
-            raise StorageError(errno.EBADF, f"{self._path} is closed", self._path)
+            raise StorageError(errno.EBADF, f"{self._database.name} is closed", self._database.name)
         return answer.result()
 
     async def stop(self) -> None:
@@ -180,7 +205,7 @@ class Writer:
 
     def _work(self) -> None:
         try:
-            file = JournalFile(self._path, self._durability)
+            file = JournalFile(self._database, self._durability)
         except StorageError as error:
             self.tell(_fail, self._opened, error)
             self.tell(_settle, self._ended, None)
@@ -198,9 +223,7 @@ class Writer:
                 self.tell(self._lost)
             self.tell(_settle, self._ended, None)
 
-    def _answer(
-        self, question: Callable[[sqlite3.Connection], T], answer: asyncio.Future[T], file: JournalFile
-    ) -> None:
+    def _answer(self, question: Callable[[Connection], T], answer: asyncio.Future[T], file: JournalFile) -> None:
         connection = file.connection
         try:
             file.still_there()
@@ -212,7 +235,7 @@ class Writer:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
-            self.tell(_fail, answer, explain(error, self._path))
+            self.tell(_fail, answer, self._database.explained(error))
         except StorageError as error:
             self.tell(_fail, answer, error)
         else:

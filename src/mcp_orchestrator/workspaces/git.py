@@ -63,21 +63,31 @@ def environment(environ: Mapping[str, str], more: Mapping[str, str], filters: It
 
 
 class Git:
-    """Runs git in a directory. `env` are GIT_* variables such as GIT_DIR; `filters` as in `environment`."""
+    """Runs git in a directory. `env` are GIT_* variables such as GIT_DIR; `filters` as in `environment`.
 
-    def __init__(self, where: Path, env: Mapping[str, str] | None = None, filters: Sequence[str] = ()) -> None:
+    `hold` is a descriptor that git inherits, so that what it locks is locked until git has ended.
+    """
+
+    def __init__(
+        self,
+        where: Path,
+        env: Mapping[str, str] | None = None,
+        filters: Sequence[str] = (),
+        hold: int | None = None,
+    ) -> None:
         self.where = where
         self._env = dict(env or {})
         self._filters = tuple(filters)
+        self._hold = hold
 
     def on(self, where: Path | None = None, **env: str) -> Git:
         """The same in another directory, or with more variables."""
-        return Git(where or self.where, self._env | env, self._filters)
+        return Git(where or self.where, self._env | env, self._filters, self._hold)
 
     async def plain(self) -> Git:
         """The same with every content filter of the configuration switched off."""
         listed = await self("config", "-z", "--name-only", "--get-regexp", r"^filter\.", good=(0, 1))
-        return Git(self.where, self._env, sorted({name.rsplit(".", 1)[0] for name in lines(listed)}))
+        return Git(self.where, self._env, sorted({name.rsplit(".", 1)[0] for name in lines(listed)}), self._hold)
 
     async def __call__(
         self, *arguments: str | bytes, given: bytes | None = None, good: Sequence[int] = (0,), most: int | None = None
@@ -96,6 +106,7 @@ class Git:
                 stdin=asyncio.subprocess.PIPE if given is not None else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                pass_fds=() if self._hold is None else (self._hold,),
             )
         except FileNotFoundError as error:
             there = await asyncio.to_thread(self.where.is_dir)

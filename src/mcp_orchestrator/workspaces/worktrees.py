@@ -18,6 +18,7 @@ from mcp_orchestrator.model.agent import AgentMode
 from mcp_orchestrator.model.delegation import Applied, ChangedFile, Changes, Workspace
 from mcp_orchestrator.workspaces.applying import Sides, applied, told
 from mcp_orchestrator.workspaces.git import Git, GitError, lines
+from mcp_orchestrator.workspaces.holding import held
 from mcp_orchestrator.workspaces.settling import settle
 from mcp_orchestrator.workspaces.trees import copy_index, tree_of
 
@@ -45,16 +46,23 @@ class Worktrees:
         """A place for the agent of a run. Raises ValueError."""
         place = self._root / run
         tree, scratch = place / "tree", place / "tmp"
-        await asyncio.to_thread(_make, place, scratch)
-        try:
-            workspace = await self._filled(Workspace(run, str(tree), str(scratch), mode), given, tree)
-        except BaseException:
-            await asyncio.to_thread(shutil.rmtree, place, True)
-            raise
+        await asyncio.to_thread(lambda: self._root.mkdir(parents=True, exist_ok=True))
+        async with held(self._lock_of(run)) as lock:
+            await asyncio.to_thread(_make, place, scratch)
+            try:
+                workspace = await self._filled(Workspace(run, str(tree), str(scratch), mode), given, tree, lock)
+            except BaseException:
+                await asyncio.to_thread(shutil.rmtree, place, True)
+                raise
+            finally:
+                self._lock_of(run).unlink(missing_ok=True)
         await asyncio.to_thread((place / _NOTE).write_text, json.dumps(asdict(workspace)), "utf-8", "surrogateescape")
         return workspace
 
-    async def _filled(self, workspace: Workspace, given: Path | None, tree: Path) -> Workspace:
+    def _lock_of(self, run: str) -> Path:
+        return self._root / f".{run}.lock"
+
+    async def _filled(self, workspace: Workspace, given: Path | None, tree: Path, lock: int) -> Workspace:
         if given is None:
             await asyncio.to_thread(tree.mkdir)
             return workspace
@@ -65,7 +73,7 @@ class Worktrees:
                 raise ValueError(text)
             await asyncio.to_thread(_copy, given, tree)
             return Workspace(workspace.run, str(tree), workspace.scratch, workspace.mode, str(given))
-        git = await Git(top).plain()
+        git = await Git(top, hold=lock).plain()
         base = await _base(git, top, workspace.run, tree.parent / _INDEX)
         # Forced: a gateway that was killed in the middle of this leaves the place registered, and locked, without a tree.
         await git("worktree", "add", "--force", "--force", "--quiet", "--detach", str(tree), base)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
-from mcp_orchestrator.model.call import ClientFace, Era
+from mcp_orchestrator.model.call import Call, ClientFace, Era
 from mcp_orchestrator.model.errors import INVALID_PARAMS, MISSING_CAPABILITY
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind
 
@@ -92,6 +92,17 @@ def with_extension(capabilities: Mapping[str, Any]) -> dict[str, Any]:
     extensions = capabilities.get("extensions")
     known = extensions if isinstance(extensions, Mapping) else {}
     return {**capabilities, "extensions": {**known, EXTENSION: {}}}
+
+
+def without_tasks(call: Call) -> Call:
+    """The call as one of a client that carries no tasks and asks for none."""
+    known = call.client.capabilities
+    extensions = known.get("extensions")
+    left = {name: value for name, value in known.items() if name not in ("extensions", "tasks")}
+    if isinstance(extensions, Mapping):
+        left["extensions"] = {name: value for name, value in extensions.items() if name != EXTENSION}
+    params = {name: value for name, value in call.params.items() if name != "task"}
+    return replace(call, params=params, client=replace(call.client, capabilities=left))
 
 
 def missing_capability() -> Failed:
