@@ -8,7 +8,13 @@ from click.testing import CliRunner
 from mcp_orchestrator.cli.main import commands
 
 BUDGETS = [
-    {"id": "day", "per": ["caller"], "limit": {"usd": 0.03, "seconds": "1h"}, "window": "day", "timeZone": "Asia/Tokyo"},
+    {
+        "id": "day",
+        "per": ["caller"],
+        "limit": {"usd": 0.03, "seconds": "1h"},
+        "window": "day",
+        "timeZone": "Asia/Tokyo",
+    },
     {"id": "all", "limit": {"calls": 100}, "window": "total"},
 ]
 PRICES = {"tools": {"clock.*": 0.01}}

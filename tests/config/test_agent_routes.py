@@ -28,7 +28,11 @@ routes:
     assert (route.id, route.to, route.strategy, route.escalate) == ("reviews", ("two", "one"), Order.CHEAPEST, True)
     assert route.match == RouteMatch(labels=("review",), task=("/cve/",), workspace=("/srv/*",), mode="write")
     assert (route.on_quota, route.on_missing, route.on_failed) == (Then.FAIL, Then.NEXT, Then.NEXT)
-    assert (route.verify.command, route.verify.timeout, route.verify.schema) == (("make", "test"), 10.0, {"type": "object"})
+    assert (route.verify.command, route.verify.timeout, route.verify.schema) == (
+        ("make", "test"),
+        10.0,
+        {"type": "object"},
+    )
     assert route.where.endswith(":7")
 
 
@@ -62,7 +66,7 @@ def test_what_could_not_be_carried_out_is_refused_with_its_place(loaded, route, 
 
 
 def test_the_column_of_a_mistake_in_a_condition_is_told(loaded):
-    text = f'{AGENTS}routes:\n  - {{id: r, to: [one], when: "mode == \'read\' && labells == []"}}\n'
+    text = f"{AGENTS}routes:\n  - {{id: r, to: [one], when: \"mode == 'read' && labells == []\"}}\n"
     found = next(one for one in loaded(text).problems if one.code == "C070")
     line = text.splitlines()[found.line - 1]
     assert line[found.column - 1 :].startswith("labells")

@@ -35,10 +35,12 @@ def test_a_file_that_says_the_same_changes_nothing(snapshot):
         ("limits: {pageSize: 1}", "limits_changed"),
         ("questions: {expire: 1s}", "limits_changed"),
         ("questions: {mouths: [cli]}", "limits_changed"),
+        ("overrides: {a.t: {hide: true}}", "tools_changed"),
+        ("tools: {t: {inputSchema: {type: object}, providers: [{tool: a.t}]}}", "tools_changed"),
     ],
 )
-def test_other_parts_are_told_apart(snapshot, more, part):
-    changes = compare(snapshot(OLD), snapshot(OLD + more))
+def test_other_parts_are_told_apart(loaded, snapshot, more, part):
+    changes = compare(snapshot(OLD), loaded(OLD + more).snapshot)
     parts = [field.name for field in fields(changes) if field.name.endswith("_changed")]
     assert [name for name in parts if getattr(changes, name)] == [part]
     assert not changes.nothing

@@ -183,3 +183,11 @@ def test_a_bad_expression_is_told_and_globs_are_none():
     assert trouble(RouteMatch(task=("/(?=x)/",)))[0] == "/(?=x)/"
     with pytest.raises(ValueError, match="route 'r'"):
         Routes([route("r", when="nothing.known")])
+
+
+def test_an_agent_that_no_budget_has_enough_for_is_passed_over_with_and_without_a_route():
+    there = World((agent("a"), agent("b")), {}, 1000.0, dear=("a",))
+    choice = Routes([route("r", "a", "b")]).choose(wanted(), there)
+    assert choice.agent.name == "b"
+    assert "a is passed over: no budget has enough left for it" in choice.reasons[1].text
+    assert Routes().choose(wanted(), there).agent.name == "b"

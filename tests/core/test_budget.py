@@ -29,13 +29,14 @@ SEARCH = Subject(("tool",), ("web.search",), "web", ("read",))
 WORK = Subject(("delegation",), ("delegate",), agent="claude")
 TOTAL = Window(WindowKind.TOTAL)
 NOW = 1_796_000_000.0
+KNOWN = Cost(usd=5, milliseconds=400_000)
 
 
 def spec(limits, ident="b", **changes):
     return BudgetSpec(ident, limits, **{"window": TOTAL, "where": "f.yaml:9", **changes})
 
 
-def demand(*specs, subject=SEARCH, who=ADA, cost=Cost(usd=5, milliseconds=400_000), standing=None, **asker):
+def demand(*specs, subject=SEARCH, who=ADA, cost=KNOWN, standing=None, **asker):
     return Budgets(specs).demand(subject, Asker(who, **asker), cost, NOW, standing)
 
 
@@ -116,7 +117,7 @@ def test_an_unknown_price_is_refused_flat_or_counted_and_never_nothing():
     refusal = demand(spec({Unit.USD: 100}), cost=unknown).refusal
     assert refusal.kind is FailureKind.REFUSED
     assert "prices.tools" in refusal.message
-    assert "agents.claude.maxCost" in demand(spec({Unit.USD: 100}), subject=WORK, cost=unknown).refusal.message
+    assert "agents.claude.limits.usd" in demand(spec({Unit.USD: 100}), subject=WORK, cost=unknown).refusal.message
     flat = spec({Unit.USD: 100}, unknown=UnknownPrice.FLAT, price=30)
     assert held(flat, cost=unknown) == {("b", "", "usd"): 30}
     few = spec({Unit.USD: 100}, unknown=UnknownPrice.UNMEASURED, price=3)
@@ -145,7 +146,13 @@ def test_a_refusal_says_what_where_how_much_is_left_and_until_when():
 
 
 def test_quantities_are_told_in_their_units():
-    told = [amount("usd", 1), amount("usd", 12_340_000), amount("calls", 1), amount("seconds", 1500), amount("tokens", 7)]
+    told = [
+        amount("usd", 1),
+        amount("usd", 12_340_000),
+        amount("calls", 1),
+        amount("seconds", 1500),
+        amount("tokens", 7),
+    ]
     assert told == ["$0.000001", "$12.34", "1 call", "1.5 s", "7 tokens"]
     assert until(None) == ""
 

@@ -18,9 +18,10 @@ from mcp_orchestrator.model.rules import Match, Terms
 FILES = catalog(offers("files", tool("read", path={"type": "string"})))
 SPEC = BudgetSpec("b", {Unit.USD: 100}, window=Window(WindowKind.TOTAL), where="f.yaml:4")
 PRICES = Prices({"files.*": 30})
+UNKNOWN = Standing()
 
 
-def planned(*specs, standing=Standing(), asked=None, prices=PRICES):
+def planned(*specs, standing=UNKNOWN, asked=None, prices=PRICES):
     asked = asked or call("files__read", path="x")
     return budgeted(plan(asked, FILES, Rules()), asked, Budgets(specs, prices), standing)
 

@@ -90,7 +90,8 @@ def test_an_expression_that_fails_says_so_without_the_value():
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("timestamp('2020-01-01T00:00:00Z')", "datetime"), ("{1: 2}", "no text"), ("1.0 / 0.0", "number")]
+    ("text", "kind"),
+    [("timestamp('2020-01-01T00:00:00Z')", "datetime"), ("{1: 2}", "no text"), ("1.0 / 0.0", "number")],
 )
 def test_what_is_no_json_is_told(text, kind):
     found = expression(text, CALLER, CONDITIONS).of(circle())
@@ -143,7 +144,9 @@ def test_fields_and_text_of_a_result():
 
 def test_a_result_that_cannot_be_mapped_says_which_part():
     assert results({}, structured="result.structured.a").startswith("structured: ")
-    assert results({"structuredContent": {"a": "x"}}, structured={"a": "result.structured.a + 1"}).startswith("structured.a: ")
+    assert results({"structuredContent": {"a": "x"}}, structured={"a": "result.structured.a + 1"}).startswith(
+        "structured.a: "
+    )
     assert results({"structuredContent": {"a": "x"}}, text="{{result.structured.a + 1}}").startswith("text: ")
 
 

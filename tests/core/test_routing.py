@@ -23,6 +23,7 @@ from mcp_orchestrator.model.routing import (
 from mcp_orchestrator.model.snapshot import BackendSpec, NameStyle, ProfileSpec, TransportKind
 
 QUERY = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+NOTHING = Outlook()
 SOURCES = tuple(offers(name, tool("find", query={"type": "string"}), tool("other")) for name in ("a", "b", "c"))
 
 
@@ -35,7 +36,7 @@ def three(**changes):
     return tuple(Provider(f"{name}.find", **changes) for name in ("a", "b", "c"))
 
 
-def decide(made, outlook=Outlook(), only="", **arguments):
+def decide(made, outlook=NOTHING, only="", **arguments):
     return plan(call("search", **(arguments or {"query": "x"})), made, Rules(), outlook=outlook, only=only)
 
 
@@ -69,7 +70,13 @@ def test_a_condition_that_is_false_or_cannot_be_decided_passes_a_provider_over()
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_many_conditions_are_decided_as_one_by_one(broken):
-    whens = ["args.query == 'a'", "args.query == 'b'", "args.nope == 1" if broken else "false", "false", "args.query == 'x'"]
+    whens = [
+        "args.query == 'a'",
+        "args.query == 'b'",
+        "args.nope == 1" if broken else "false",
+        "false",
+        "args.query == 'x'",
+    ]
     names = "abcde"
     sources = tuple(offers(name, tool("find", query={"type": "string"})) for name in names)
     providers = [Provider(f"{name}.find", when=when) for name, when in zip(names, whens, strict=True)]
@@ -116,7 +123,9 @@ def test_a_server_that_is_down_and_a_provider_that_is_ejected_come_last():
     standings["b.find"].ejected_until, standings["b.find"].probing = 5.0, True
     assert "another call is trying it" in route(decide(catalog(*three()), outlook))[3]
     standings["b.find"].probing = False
-    assert [one for one in route(decide(catalog(*three()), outlook)) if "b.find" in one] == ["b.find can take it (failover)"]
+    assert [one for one in route(decide(catalog(*three()), outlook)) if "b.find" in one] == [
+        "b.find can take it (failover)"
+    ]
 
 
 def test_a_provider_that_is_full_takes_no_more_and_when_all_are_nothing_is_sent():

@@ -70,3 +70,10 @@ def test_what_may_be_used_is_what_is_listed(kind, word):
     assert lists((f"{word}:s.*",), kind, "s", "x")
     assert not lists((f"{word}:t.*",), kind, "s", "x")
     assert not lists((), kind, "s", "x")
+
+
+def test_a_kept_result_is_its_owners_whatever_the_scopes():
+    assert missing(("runs",), CallKind.RESOURCE, OWN, "result://run1/content/0") == ""
+    assert missing((), CallKind.TOOL, OWN, "result_read") == ""
+    assert lists(("prompts",), OfferKind.TEMPLATE, OWN, "result://{run}{/path*}")
+    assert missing(("runs",), CallKind.RESOURCE, "docs", "result://run1") == "resources"

@@ -44,7 +44,10 @@ def test_what_was_stopped_before_it_was_verified_is_not_completed(limit, status)
 
 
 def test_an_agent_is_told_what_was_wrong_with_the_work_that_it_goes_on_with():
-    tried = [Tried("a", EndStatus.FAILED, TroubleKind.VERIFY, "2 failed"), Tried("b", EndStatus.FAILED, TroubleKind.QUOTA, "q")]
+    tried = [
+        Tried("a", EndStatus.FAILED, TroubleKind.VERIFY, "2 failed"),
+        Tried("b", EndStatus.FAILED, TroubleKind.QUOTA, "q"),
+    ]
     assert handed_on("task", []) == handed_on("task", tried[1:]) == "task"
     assert "2 failed" in handed_on("task", tried)
     assert handed_on("task", tried).endswith("task")

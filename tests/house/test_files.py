@@ -20,7 +20,7 @@ def test_no_lock_names_a_download_address(project_files):
 
 def test_every_pin_carries_hashes(project_files):
     locks = {name: text for name, text in project_files.items() if name.endswith(".lock")}
-    assert len(locks) == 5
+    assert len(locks) == 6
     for name, text in locks.items():
         pins = [block for block in re.split(r"(?m)^(?=[a-z0-9])", text) if "==" in block]
         assert pins, name

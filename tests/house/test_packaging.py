@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions
 import pytest
 
 # Imported only where a configuration asks for it; its absence is a message. The last three come with the extra `a2a`.
-OPTIONAL = {"keyring", "a2a", "google", "starlette"}
+OPTIONAL = {"keyring", "a2a", "asyncpg", "google", "starlette"}
 
 
 def imported(paths):

@@ -23,7 +23,13 @@ from mcp_orchestrator.storage.store import Store
 async def spend(word: str, count: int, amount: int, limit: int, *, holds: bool) -> None:
     """Spend, then tell."""
     url = Secret(word) if word.startswith("postgresql:") else None
-    store = Store(database_of(StorageSpec(Path(word if url is None else tempfile.gettempdir(), "" if url is None else "state.db"), url=url)))
+    store = Store(
+        database_of(
+            StorageSpec(
+                Path(word if url is None else tempfile.gettempdir(), "" if url is None else "state.db"), url=url
+            )
+        )
+    )
     await store.open()
     admitted = 0
     settled = 0

@@ -30,9 +30,7 @@ def test_an_agent_without_quota_is_left_out_until_it_says_it_is_able_again():
 def test_without_a_reset_it_is_left_out_twice_as_long_each_time_up_to_a_limit():
     wall = Wall()
     bench = Bench(wall)
-    waits = []
-    for _ in range(30):
-        waits.append(bench.heard("a", failed(TroubleKind.RATE)).benched_until - wall.now)
+    waits = [bench.heard("a", failed(TroubleKind.RATE)).benched_until - wall.now for _ in range(30)]
     assert waits[:3] == [FIRST[TroubleKind.RATE] * factor for factor in (1, 2, 4)]
     assert max(waits) == waits[-1] == LONGEST[TroubleKind.RATE]
 
@@ -51,7 +49,9 @@ def test_other_failures_do_not_bench_and_a_completed_run_ends_it():
         assert bench.heard("a", failed(trouble)).benched_until > 1000.0
     assert bench.heard("a", DONE) is None
     assert bench.standing("a").benched_until == 0.0
-    assert bench.heard("a", failed(TroubleKind.RATE)).benched_until == 1000.0 + FIRST[TroubleKind.RATE], "from the start"
+    assert bench.heard("a", failed(TroubleKind.RATE)).benched_until == 1000.0 + FIRST[TroubleKind.RATE], (
+        "from the start"
+    )
 
 
 def test_the_mean_cost_counts_what_was_measured_alone():

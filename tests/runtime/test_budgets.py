@@ -1,6 +1,7 @@
 """The purse: how accounts stand is remembered, holds are renewed and swept, and trouble with the ledger stops what costs."""
 
 import asyncio
+import contextlib
 
 import anyio
 import anyio.lowlevel
@@ -16,6 +17,7 @@ from mcp_orchestrator.model.outcome import Failed, FailureKind
 from mcp_orchestrator.model.rules import Hold, Limit, Rate
 from mcp_orchestrator.runtime.budgets import TEND, Purse
 from mcp_orchestrator.storage.ledger import GRACE, MemoryLedger
+from mcp_orchestrator.storage.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +109,21 @@ async def test_a_ledger_that_cannot_be_written_refuses_what_would_cost_something
     found.purse.used("r", {}, lambda _text: None)
     await anyio.lowlevel.checkpoint()
     await found.purse.aclose()
+
+
+async def test_whoever_stops_waiting_for_a_hold_leaves_nothing_held(tmp_path):
+    store = SqliteStore(tmp_path / "state.db")
+    await store.open()
+    found = Fixture(store.ledger, SPEC)
+    waiting = asyncio.ensure_future(found.purse.hold("r", [HOLD]))
+    await anyio.lowlevel.checkpoint()
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    (balance,) = await store.ledger.balances()
+    assert (balance.spent, balance.reserved) == (0, 0)
+    await found.purse.aclose()
+    await store.aclose()
 
 
 async def test_what_is_used_beyond_the_budget_is_told(made):

@@ -29,7 +29,9 @@ class Checks:
 def house(tmp_path, *agents, good=None, compare=2):
     made = House(tmp_path, *agents)
     verify = Verify(("x",)) if good is not None else None
-    route = AgentRoute("both", tuple(agent.spec.name for agent in agents), verify=verify, compare=compare, where="o.yaml:3")
+    route = AgentRoute(
+        "both", tuple(agent.spec.name for agent in agents), verify=verify, compare=compare, where="o.yaml:3"
+    )
     made.delegations.configure(made.agents, made.rules, [route])
     made.delegations.steering.verifier = Checks(made, *(good or ()))
     return made
@@ -61,7 +63,9 @@ async def test_the_agents_work_at_the_same_task_at_once_each_in_a_place_of_its_o
 
 
 async def test_the_first_of_the_route_whose_work_is_accepted_is_chosen(tmp_path):
-    made = house(tmp_path, Agent("one"), Agent("two", paid("two's", 5)), Agent("three"), good=("two", "three"), compare=3)
+    made = house(
+        tmp_path, Agent("one"), Agent("two", paid("two's", 5)), Agent("three"), good=("two", "three"), compare=3
+    )
     delegation = await made.begin(mode=AgentMode.WRITE, workspace=str(tmp_path))
     ended = await made.ended(delegation)
     kept = delegation.kept
@@ -70,7 +74,11 @@ async def test_the_first_of_the_route_whose_work_is_accepted_is_chosen(tmp_path)
     assert "first whose work was accepted" in ended.evidence
     assert ended.usage.cost == 5
     verified = [one for one in made.journal.events if one.kind is EventKind.DELEGATION_VERIFIED]
-    assert [(one.data["agent"], one.data["passed"]) for one in verified] == [("one", False), ("two", True), ("three", True)]
+    assert [(one.data["agent"], one.data["passed"]) for one in verified] == [
+        ("one", False),
+        ("two", True),
+        ("three", True),
+    ]
     made.places.changed = Changes((ChangedFile("a.txt", "update"),))
     assert (await made.delegations.changes(kept.id, ADA)).files
     assert (await made.delegations.apply(kept.id, ADA)).files == ("a.txt",)

@@ -6,9 +6,11 @@ import anyio
 import pytest
 from engines import Ear, FakeBackend, snapshot, spec, tool_call, whole
 
+from mcp_orchestrator.core.catalog import pin
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.outcome import Completed
+from mcp_orchestrator.model.routing import Override
 from mcp_orchestrator.plugin_api import ListChanged, View
 from mcp_orchestrator.runtime.reload import Reloader
 from mcp_orchestrator.testing.fake_backend import tool
@@ -106,4 +108,19 @@ async def test_a_tool_that_a_definition_leaves_out_goes_from_the_list_without_a_
         assert summary["kept"] == ["one"]
         assert made.gateway.generation.catalog(Era.MODERN, None).tool("one__echo") is None
         assert (await made.call("one__echo")).kind.value == "unknown_name"
+        assert len(backend.sessions) == 1
+
+
+async def test_an_override_is_in_force_and_announced_without_a_restart(tmp_path):
+    backend = FakeBackend("one")
+    async with whole(tmp_path, backend) as made:
+        heard = []
+        made.gateway.watch(View(Era.MODERN), None, heard.append)
+        old = made.gateway.generation.snapshot
+        overrides = {"one.echo": Override("one.echo", description="Another word.")}
+        await reloader(made).apply(dataclasses.replace(old, overrides=overrides))
+        assert heard == [ListChanged(OfferKind.TOOL)]
+        offer = made.gateway.generation.catalog(Era.MODERN, None).tool("one__echo").offer
+        assert offer.definition["description"] == "Another word."
+        assert offer.pin == pin(backend.tools[0])
         assert len(backend.sessions) == 1

@@ -51,3 +51,14 @@ async def test_of_the_id_of_a_task_only_the_beginning_is_recorded(tmp_path):
         began = of(made, EventKind.RUN_STARTED)[-1]
         assert (began["method"], began["name"], began["target"]) == ("tasks/get", task[:SHOWN], theirs[:SHOWN])
         assert not any(task in str(event.data) or theirs in str(event.data) for event in made.journal.events)
+
+
+async def test_arguments_are_kept_as_capture_leaves_them_and_not_otherwise(tmp_path):
+    async with whole(tmp_path, FakeBackend("one")) as made:
+        await made.call("one__echo", text="x")
+        made.engine.capture = lambda arguments, redact: {"seen": redact(arguments["text"])}
+        await made.call("one__echo", text="y")
+        first, second = of(made, EventKind.RUN_STARTED)
+        assert "captured" not in first
+        assert second["captured"] == {"seen": "y"}
+        assert len(second["arguments"]) == 64

@@ -174,7 +174,9 @@ async def test_an_agent_without_quota_is_left_out_until_its_reset_and_that_is_jo
     assert len(first.opened) == 1
     assert "first is passed over: on the bench" in str(delegation.kept.decision)
     changed = Agent("first", answers("mended"), model="another")
-    made.delegations.configure({"first": changed, "second": made.agents["second"]}, made.rules, [AgentRoute("r", ("first",))])
+    made.delegations.configure(
+        {"first": changed, "second": made.agents["second"]}, made.rules, [AgentRoute("r", ("first",))]
+    )
     assert (await made.ended(await made.begin())).text == "mended", "an agent that was changed is tried again"
 
 
@@ -241,7 +243,12 @@ async def test_with_escalate_the_next_agent_goes_on_with_what_the_verification_s
     second = Agent("second", answers("better"))
     checks = Checks(BAD, GOOD)
     made = house(
-        tmp_path, Agent("first", ends(DONE, ToolUse("t", "edit"))), second, checks=checks, verify=Verify(("x",)), escalate=True
+        tmp_path,
+        Agent("first", ends(DONE, ToolUse("t", "edit"))),
+        second,
+        checks=checks,
+        verify=Verify(("x",)),
+        escalate=True,
     )
     delegation = await made.begin("mend it")
     assert (await made.ended(delegation)).text == "better"

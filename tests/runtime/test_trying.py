@@ -3,15 +3,25 @@
 import anyio
 import pytest
 from engines import MODERN, QUIET, Ear, FakeBackend, spec, tool_call, whole
+from task_backends import ABLE, OLD, PLAIN, Client, TaskBackend
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
+from mcp_orchestrator.identity.sealing import AesGcmSealer, new_key
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind
 from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.errors import BackendError
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, ToolRefusal
-from mcp_orchestrator.model.routing import ArgumentSource, LogicalTool, Override, Provider, ResultShape, Strategy
+from mcp_orchestrator.model.routing import (
+    ArgumentSource,
+    LogicalTool,
+    Override,
+    Provider,
+    ResultShape,
+    Standing,
+    Strategy,
+)
 from mcp_orchestrator.plugin_api import View
 from mcp_orchestrator.testing.fake_backend import tool
 
@@ -192,10 +202,15 @@ async def test_a_provider_takes_no_more_calls_at_once_than_its_limit(tmp_path):
 async def test_arguments_and_results_are_put_into_other_words(tmp_path):
     async def play(invocation, _talk):
         asked = invocation.params["arguments"]
-        return Completed(encode({"content": [], "structuredContent": {"hits": [{"t": asked["q"]}], "n": 1}}), Era.MODERN)
+        return Completed(
+            encode({"content": [], "structuredContent": {"hits": [{"t": asked["q"]}], "n": 1}}), Era.MODERN
+        )
 
     arguments = {"q": ArgumentSource("args.query + '!'"), "max": ArgumentSource(const=(3,))}
-    shape = ResultShape({"titles": "result.structured.hits.map(h, h.t)", "count": "result.structured.n"}, "{{result.structured.n}} for {{args.query}}")
+    shape = ResultShape(
+        {"titles": "result.structured.hits.map(h, h.t)", "count": "result.structured.n"},
+        "{{result.structured.n}} for {{args.query}}",
+    )
     output = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["titles", "count"]}
     one = backend("one", play, q={"type": "string"}, max={"type": "integer"})
     changes = logical(Provider("one.find", arguments=arguments, result=shape), output_schema=output)
@@ -258,7 +273,7 @@ async def test_a_caller_stays_with_the_provider_that_served_it(tmp_path):
     async with whole(tmp_path, backend("one", says("one")), backend("two", says("two")), **changes) as made:
         first = text_of(await made.call("search", query="a"))
         assert {text_of(await made.call("search", query=str(n))) for n in range(5)} == {first}
-        assert list(made.gateway.engine.health._homes.values()) == [f"{first}.find"]  # noqa: SLF001 - what is remembered
+        assert list(made.gateway.engine.health._homes.values()) == [f"{first}.find"]
 
 
 async def test_the_fastest_provider_is_found_by_measuring_each(tmp_path):
@@ -295,3 +310,70 @@ async def test_the_other_era_calls_a_logical_tool_as_well(tmp_path):
     async with whole(tmp_path, backend("one", says("one")), backend("two"), **logical()) as made:
         for client in (MODERN, QUIET):
             assert text_of(await made.call("search", client, query="a")) == "one"
+
+
+async def test_the_questions_of_a_modern_provider_are_carried_by_the_client_and_go_back_to_that_provider(tmp_path):
+    needed = {"resultType": "input_required", "inputRequests": {"k": {"method": "roots/list"}}, "requestState": "S-1"}
+
+    async def play(invocation, _talk):
+        if invocation.params.get("requestState") == "S-1":
+            return Completed(
+                encode({"resultType": "complete", "content": [{"type": "text", "text": "two"}]}), Era.MODERN
+            )
+        return Completed(encode(needed), Era.MODERN)
+
+    two = FakeBackend("two", speaks=(Era.MODERN,), play=play)
+    two.tools = [tool("find", query={"type": "string"})]
+    shape = ResultShape({"said": "result.text"})
+    changes = logical(Provider("one.find"), Provider("two.find", result=shape))
+    async with whole(tmp_path, backend("one", says("one")), two, **changes) as made:
+        made.engine._sealer = AesGcmSealer(new_key())
+        client = ClientFace(Era.MODERN, "2026-07-28", {"roots": {}})
+        made.engine.health.standings["one.find"] = Standing(failures=9, ejected_until=made.clock() + 5)
+        made.engine.health._ejected.add("one.find")
+        shown = decode((await made.call("search", client, query="a")).result)
+        assert shown["inputRequests"] == needed["inputRequests"]
+        assert shown["requestState"] != "S-1"
+        visit(made.engine.health)
+        again = tool_call("search", client, query="a")
+        again.params |= {"requestState": shown["requestState"], "inputResponses": {"k": {"roots": []}}}
+        result = decode((await made.gateway.start(again, Ear()).outcome()).result)
+        assert result["structuredContent"] == {"said": "two"}
+        assert calls_of(made, "one") == 0
+
+
+def visit(health):
+    """The first provider is well again."""
+    health.standings["one.find"].ejected_until = 0.0
+    health._ejected.clear()
+
+
+@pytest.mark.parametrize("era", list(Era))
+async def test_a_provider_that_makes_a_task_is_waited_for_and_its_result_gets_the_form_of_the_tool(tmp_path, era):
+    schema = {"type": "object", "properties": {"label": {"type": "string"}}}
+    arguments = {"label": ArgumentSource("args.label"), "seconds": ArgumentSource(const=(0.05,))}
+    shape = ResultShape({"said": "result.text"})
+    work = LogicalTool("work", "", schema, (Provider("one.slow_compute", arguments=arguments, result=shape),))
+    async with whole(tmp_path, TaskBackend("one", era), tools={"work": work}) as made:
+        made.engine._sealer = AesGcmSealer(new_key())
+        for face in (ABLE, PLAIN, OLD):
+            with anyio.fail_after(10):
+                shown = await Client(made.gateway, face).tool("work", {"label": "x"})
+                if "taskId" in shown:
+                    shown = (await Client(made.gateway, face).end(shown["taskId"]))["result"]
+            assert shown["structuredContent"] == {"said": "computed x"}, face
+
+
+@pytest.mark.parametrize("era", list(Era))
+async def test_a_legacy_client_may_have_a_call_of_a_logical_tool_become_a_task(tmp_path, era):
+    schema = {"type": "object", "properties": {"label": {"type": "string"}}}
+    shape = ResultShape({"said": "result.text"})
+    work = LogicalTool("work", "", schema, (Provider("one.slow_compute", result=shape),))
+    async with whole(tmp_path, TaskBackend("one", era), tools={"work": work}) as made:
+        made.engine._sealer = AesGcmSealer(new_key())
+        client = Client(made.gateway, OLD)
+        with anyio.fail_after(10):
+            task = (await client.tool("work", {"label": "x"}, task={"ttl": 60_000}))["task"]["taskId"]
+            await client.end(task)
+            result = await client.ask("tasks/result", taskId=task)
+        assert result["structuredContent"] == {"said": "computed x"}

@@ -2,10 +2,10 @@
 
 import contextlib
 import json
-import subprocess
 import sys
 import time
 
+import anyio
 import pytest
 from delegation_kit import Desk, House, agent_events, git, kinds
 from gateway_kit import modern, serving, until
@@ -58,9 +58,8 @@ async def test_labels_text_workspace_and_mode_decide_and_the_plan_tells_the_same
             shown = await delegated(desk, **arguments)
             assert (shown["agent"], shown["route"], shown["text"]) == (agent, route, f"I am {agent}")
             given = json.dumps({"task": "do it", **arguments})
-            done = subprocess.run(
+            done = await anyio.run_process(
                 [*PROGRAM, "plan", "--config", str(config), "--call", "delegate", "--json", given, "--format", "json"],
-                capture_output=True, text=True, check=True, timeout=60,
             )  # fmt: skip
             reasons = json.loads(done.stdout)["reasons"]
             told = [one for one in reasons if one["rule"] == route]
@@ -81,9 +80,8 @@ async def test_an_agent_without_quota_is_followed_and_left_out_for_a_while(house
         assert "tried" not in again
         found = kinds(gateway, shown["run"])
         assert (found["delegation.started"], found["delegation.passed"], found["delegation.ended"]) == (2, 1, 1)
-        done = subprocess.run(
+        done = await anyio.run_process(
             [*PROGRAM, "backends", "--config", str(gateway.config), "list", "--format", "json"],
-            capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
         first = next(line for line in json.loads(done.stdout) if line["name"] == "first")
         assert 0 < first["benched"]["until"] - time.time() <= 300
@@ -168,7 +166,10 @@ async def test_a_comparison_survives_a_killed_gateway(house):
         desk = Desk(client)
         ended = await desk.ended(shown["run"])
         assert ended["status"] == "completed"
-        assert [(one["agent"], one["status"]) for one in ended["compared"]] == [("one", "completed"), ("two", "completed")]
+        assert [(one["agent"], one["status"]) for one in ended["compared"]] == [
+            ("one", "completed"),
+            ("two", "completed"),
+        ]
         assert kinds(gateway, runs[0])["delegation.started"] == 1, "what was done is not done again"
 
 
@@ -183,3 +184,19 @@ async def test_a_rule_that_keeps_somebody_from_an_agent_is_gone_round_by_no_rout
         assert "not-dear" in said
         later = await desk.refused("delegate", task="x")
         assert "dear is passed over" in later
+
+
+async def test_an_agent_with_a_budget_of_its_own_does_not_follow_for_nothing_of_it_is_held(house):
+    house.agent("first", ends("quota")).agent("dear", {"say": "done"}).agent("cheap", {"say": "cheap"})
+    budgets = [
+        {"id": "all", "limit": {"calls": 100}, "match": {"kind": "delegation"}, "window": "day"},
+        {"id": "dear-month", "limit": {"calls": 5}, "match": {"agent": "dear"}, "window": "month"},
+    ]
+    routes = [{"id": "r", "to": ["first", "dear", "cheap"]}]
+    async with open_desk(house, routes=routes, budgets=budgets) as (gateway, desk):
+        shown = await delegated(desk)
+        assert (shown["agent"], shown["status"]) == ("cheap", "completed")
+        with gateway.journal() as journal:
+            passed = next(one.data for one in journal.run(shown["run"]) if one.kind == "delegation.passed")
+        assert any("dear is passed over: it is under a budget" in one["text"] for one in passed["reasons"])
+        assert (await delegated(desk, agent="dear"))["status"] == "completed"

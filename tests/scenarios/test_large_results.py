@@ -334,6 +334,60 @@ async def test_the_result_of_a_task_is_bounded_where_it_is_fetched(tmp_path, era
         assert label in head + item["text"]
 
 
+@pytest.mark.parametrize("client", [modern, legacy])
+async def test_a_model_that_reads_no_resources_has_a_tool_for_it_in_every_profile_that_does_not_leave_it_out(
+    tmp_path, client
+):
+    profiles = {"small": {"include": ["one.text"]}, "bare": {"exclude": ["result_read"]}}
+    sections = {"results": {"inline": {"bytes": "8KiB"}}, "profiles": profiles}
+    async with played_gateway(tmp_path, ("one", server("modern")), **sections) as url, client(f"{url}/small") as made:
+        tools = (await made.ask("tools/list"))[0]["result"]["tools"]
+        assert {one["name"] for one in tools} == {"one__text", "result_read"}
+        uri = (await made.call("one__text"))["result"]["_meta"][WHOLE]["uri"]
+        result = (await made.call("result_read", {"uri": f"{uri}/content/0/lines/7..8"}))["result"]
+        assert result["content"] == [{"type": "text", "text": TEXT.splitlines(keepends=True)[7]}]
+        result = (await made.call("result_read", {"uri": f"{uri}/content/0"}))["result"]
+        assert length(result) <= 8192
+        assert "more characters follow" in result["content"][1]["text"]
+        result = (await made.call("result_read", {"uri": "result://nothing"}))["result"]
+        assert result["isError"] is True
+        async with client(f"{url}/bare") as bare:
+            names = {one["name"] for one in (await bare.ask("tools/list"))[0]["result"]["tools"]}
+            assert "one__text" in names
+            assert "result_read" not in names, "a profile may leave it out"
+            assert await read(bare, f"{uri}/content/0/0..5")
+
+
+async def test_what_a_policy_takes_out_is_neither_shown_nor_kept(tmp_path):
+    policies = [{"id": "no-rows", "match": {"tool": ["one.text"]}, "effect": "redact", "phases": ["result"],
+                 "redact": {"expressions": ["line [0-9]+"]}}]  # fmt: skip
+    async with (
+        played_gateway(
+            tmp_path, ("one", server("modern")), results={"inline": {"bytes": "8KiB"}}, policies=policies
+        ) as url,
+        modern(url) as made,
+    ):
+        result = (await made.call("one__text"))["result"]
+        assert "line 1" not in result["content"][0]["text"]
+        (item,) = await read(made, result["_meta"][WHOLE]["uri"], offset=0)
+        assert "äöü" in item["text"]
+        assert "line 1" not in item["text"]
+
+
+async def test_a_logical_tool_is_bounded_by_its_own_name(tmp_path):
+    tools = {"much": {"description": "d", "inputSchema": PLAIN, "providers": [{"tool": "one.text"}]}}
+    bounds = {"tools": {"much": {"bytes": "8KiB"}}}
+    async with (
+        played_gateway(tmp_path, ("one", server("modern")), results=bounds, tools=tools) as url,
+        modern(url) as made,
+    ):
+        result = (await made.call("much"))["result"]
+        assert length(result) <= 8192
+        (item, *_) = await read(made, result["_meta"][WHOLE]["uri"] + "/content/0/0..6")
+        assert item["text"] == "line 0"
+        assert (await made.call("one__text"))["result"]["content"][0]["text"] == TEXT
+
+
 async def test_a_client_on_a_pipe_has_the_same(tmp_path):
     config = write_config(tmp_path, {"one": over_stdio("legacy")}, results={"inline": {"bytes": "8KiB"}})
     async with piped(config) as client:

@@ -127,7 +127,13 @@ async def test_two_file_servers_read_one_file_and_the_cheaper_one_that_can_is_as
     }
     providers = [
         {"tool": "files.read_text_file", "arguments": {"path": "args.file", "head": "args.lines"}, "price": 0.02},
-        {"tool": "disk.read_file", "when": "!has(args.lines)", "rename": {"file": "path"}, "drop": ["lines"], "price": 0.01},
+        {
+            "tool": "disk.read_file",
+            "when": "!has(args.lines)",
+            "rename": {"file": "path"},
+            "drop": ["lines"],
+            "price": 0.01,
+        },
     ]
     tools = {"read": {"inputSchema": schema, "strategy": "cheapest", "providers": providers}}
     async with serving(tmp_path, servers, tools=tools) as gateway, modern(gateway.url) as client:
@@ -175,7 +181,9 @@ async def test_a_mapping_is_proved_against_what_servers_offered_when_they_were_l
     tmp_path, pypi_server, run_program
 ):
     servers = {"time": block(pypi_server("mcp-server-time"))}
-    tools = {"now": {"inputSchema": ZONE, "providers": [{"tool": "time.get_current_time", "rename": {"zone": "timezone"}}]}}
+    tools = {
+        "now": {"inputSchema": ZONE, "providers": [{"tool": "time.get_current_time", "rename": {"zone": "timezone"}}]}
+    }
     async with serving(tmp_path, servers, tools=tools) as gateway, modern(gateway.url) as client:
         with anyio.fail_after(30):
             assert "result" in await client.call("now", {"zone": "UTC"})

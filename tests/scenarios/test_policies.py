@@ -22,11 +22,9 @@ def mirror(era, name="m"):
     return {name: {"command": sys.executable, "args": [MIRROR, era, name]}}
 
 
-def command(gateway, *words, code=0, wait=True):
+def command(gateway, *words, code=0):
     argv = [PROGRAM, *words, "--config", str(gateway.config), "--format", "json"]
-    if not wait:
-        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return json.loads(done.stdout) if done.stdout.strip() else {}
 
@@ -74,20 +72,21 @@ async def test_clients_of_both_eras_and_the_command_line_are_refused_alike(tmp_p
 
 
 async def test_a_batch_of_an_old_client_is_under_the_rules(tmp_path):
-    async with serving(tmp_path, mirror("legacy"), policies=[DENY]) as gateway:
-        async with legacy(gateway.url, version="2025-03-26") as client:
-            batch = [
-                {
-                    "jsonrpc": "2.0",
-                    "id": key,
-                    "method": "tools/call",
-                    "params": {"name": name, "arguments": {"result": {}}},
-                }
-                for key, name in ((7, "m__give"), (8, "m__show"))
-            ]
-            reply = await client.post(batch)
-            assert "no-give" in reply.text
-            assert '"id":8' in reply.text.replace(" ", "")
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(serving(tmp_path, mirror("legacy"), policies=[DENY]))
+        client = await stack.enter_async_context(legacy(gateway.url, version="2025-03-26"))
+        batch = [
+            {
+                "jsonrpc": "2.0",
+                "id": key,
+                "method": "tools/call",
+                "params": {"name": name, "arguments": {"result": {}}},
+            }
+            for key, name in ((7, "m__give"), (8, "m__show"))
+        ]
+        reply = await client.post(batch)
+        assert "no-give" in reply.text
+        assert '"id":8' in reply.text.replace(" ", "")
 
 
 async def test_plan_as_somebody_tells_every_rule_that_spoke_with_its_place(tmp_path):
@@ -208,13 +207,14 @@ async def test_results_are_redacted_for_clients_of_both_eras(tmp_path):
     for era in ("modern", "legacy"):
         directory = tmp_path / era
         directory.mkdir()
-        async with serving(directory, mirror(era), policies=rules) as gateway:
-            async with modern(gateway.url) as new, legacy(gateway.url) as old:
-                for client in (new, old):
-                    shown = json.dumps(await client.call("m__give", {"result": {**result, "resultType": "complete"}}))
-                    assert secret not in shown
-                    assert "hunter22" not in shown
-                    assert "[secret:aws]" in shown
+        async with contextlib.AsyncExitStack() as stack:
+            gateway = await stack.enter_async_context(serving(directory, mirror(era), policies=rules))
+            for era_of in (modern, legacy):
+                client = await stack.enter_async_context(era_of(gateway.url))
+                shown = json.dumps(await client.call("m__give", {"result": {**result, "resultType": "complete"}}))
+                assert secret not in shown
+                assert "hunter22" not in shown
+                assert "[secret:aws]" in shown
 
 
 async def test_rates_are_kept(tmp_path):

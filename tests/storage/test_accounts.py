@@ -55,6 +55,18 @@ def test_time_and_calls_are_not_drawn_from_a_run_above(connection):
     assert connection.execute("SELECT reserved FROM budget").fetchone() == (60,)
 
 
+def test_accounts_of_windows_that_ended_long_ago_are_removed_unless_something_is_held(connection):
+    ended = [Hold(name, "f:1", "", "usd", 1, 9, "w", 100.0) for name in ("a", "b")]
+    for one in ended:
+        reserve(connection, one.budget, one)
+    reserve(connection, "c", hold("c"))
+    accounts.close(connection, "a", {}, now=2.0)
+    accounts.close(connection, "c", {}, now=2.0)
+    accounts.forget(connection, now=101.0 + accounts.LOOKED_AT)
+    left = connection.execute("SELECT budget FROM budget ORDER BY budget").fetchall()
+    assert left == [("b",), ("c",)]
+
+
 def test_rounds_of_sweeping_are_bounded(connection, monkeypatch):
     monkeypatch.setattr(accounts, "ROUND", 2)
     for number in range(5):

@@ -14,6 +14,7 @@ from mcp_orchestrator.backends.builtin_replies import Reply, refusal, reply_of, 
 from mcp_orchestrator.core.delegating import shown_changes, status_word
 from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.core.own_tools import definitions, instructions
+from mcp_orchestrator.core.selecting import READER
 from mcp_orchestrator.core.translate import tasks as words
 from mcp_orchestrator.core.translate.questions import may_ask
 from mcp_orchestrator.core.wire.versions import LATEST_MODERN
@@ -108,15 +109,15 @@ class BuiltinSession(Session):
         """The tools, as the agents of now make them; none without agents."""
         specs = self._delegations.specs
         wait, results = self._delegations.rules.wait, self._delegations.engine.results
+        labels = self._delegations.steering.routes.labels
+        tools = definitions(specs, wait, labels) if specs or self._delegations.has_runs else ()
         return Offers(
             backend=OWN,
             era=Era.MODERN,
             version=LATEST_MODERN,
             capabilities={"tools": {"listChanged": True}, **({} if results is None else builtin_results.CAPABILITY)},
             instructions=instructions(specs) if specs else None,
-            tools=definitions(specs, wait, self._delegations.steering.routes.labels)
-            if specs or self._delegations.has_runs
-            else (),
+            tools=(*tools, *(() if results is None else builtin_results.TOOLS)),
             templates=() if results is None else builtin_results.TEMPLATES,
             taken_at=self._delegations.engine.now(),
         )
@@ -127,9 +128,10 @@ class BuiltinSession(Session):
 
     async def invoke(self, invocation: Invocation, talk: Talk) -> Outcome:
         """Carry out one tool call, or a read of a kept result."""
-        if invocation.method == "resources/read":
-            return await builtin_results.read(self._delegations.engine.results, invocation)
         name = str(invocation.params.get("name"))
+        results = self._delegations.engine.results
+        if invocation.method == "resources/read" or (name == READER and results is not None):
+            return await builtin_results.read(results, invocation)
         work = self._tools.get(name) if invocation.method == "tools/call" else None
         if work is None:
             text = f"the gateway itself has no {invocation.method} {name}"

@@ -22,7 +22,7 @@ async def shown_compared(delegations: Delegations, kept: Delegated) -> dict[str,
         live = delegations.live(run, None)
         found = live.kept if live is not None else await delegations.store.find(run)
         if found is None:
-            lines.append({"run": run, "agent": agent, "status": "queued"})
+            lines.append({"run": run, "agent": agent, "status": "queued" if kept.ended is None else "cancelled"})
             continue
         changes = await _changes(delegations, found)
         line = _line(found, asks=live is not None and bool(live.open))

@@ -1,18 +1,21 @@
-"""Kept results as resources of the gateway itself: their template, and reads of them."""
+"""Kept results as resources of the gateway itself: their template, reads of them, and the tool that reads them too."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from mcp_orchestrator.core.naming import OWN
-from mcp_orchestrator.core.selecting import TEMPLATE
+from mcp_orchestrator.core.own_tools import SEES, Own
+from mcp_orchestrator.core.selecting import READER, TEMPLATE
+from mcp_orchestrator.core.wire.jsonrpc import decode, encode
 from mcp_orchestrator.core.wire.versions import LATEST_MODERN
 from mcp_orchestrator.model.call import Era, Invocation
 from mcp_orchestrator.model.catalog import Offers
 from mcp_orchestrator.model.errors import METHOD_NOT_FOUND
-from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome
+from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, Outcome, ToolRefusal
 from mcp_orchestrator.plugin_api import Backend, Opening, Session, Talk
 from mcp_orchestrator.runtime.results import Results
 
@@ -28,15 +31,49 @@ TEMPLATES: Final[tuple[Mapping[str, Any], ...]] = (
     },
 )
 CAPABILITY: Final[Mapping[str, Any]] = {"resources": {"listChanged": True}}
+TOOLS: Final[tuple[dict[str, Any], ...]] = (
+    Own(
+        READER,
+        "Read more of a result",
+        "Read what was left out of a large result: an address that begins with result://, as a note in that result names it.",
+        {"uri": {"type": "string", "description": "result://RUN/PATH, with A..B or lines/A..B at the end for a part."}},
+        ["uri"],
+        SEES,
+    ).definition(),
+)
 
 
 async def read(results: Results | None, invocation: Invocation) -> Outcome:
-    """Carry out `resources/read` of a kept result."""
+    """Carry out `resources/read` of a kept result, or a call of the tool that does the same."""
+    if results is not None and invocation.method == "tools/call" and invocation.params.get("name") == READER:
+        arguments = invocation.params.get("arguments")
+        wanted = str(arguments.get("uri")) if isinstance(arguments, Mapping) else ""
+        return _as_tool(await results.read(invocation.principal, invocation.profile, wanted, {}))
     uri = str(invocation.params.get("uri"))
     if invocation.method != "resources/read" or results is None:
         text = f"the gateway itself has no {invocation.method}"
         return Failed(FailureKind.UNKNOWN_NAME, METHOD_NOT_FOUND, text, retryable=True)
     return await results.read(invocation.principal, invocation.profile, uri, invocation.meta)
+
+
+def _as_tool(outcome: Outcome) -> Outcome:
+    """The answer to a read as the result of a tool."""
+    if isinstance(outcome, Failed):
+        return ToolRefusal(outcome.message, outcome.kind)
+    if not isinstance(outcome, Completed):
+        return outcome
+    content = [_block(item) for item in decode(outcome.result)["contents"]]
+    return Completed(encode({"content": content, "resultType": "complete"}), Era.MODERN)
+
+
+def _block(item: Mapping[str, Any]) -> dict[str, Any]:
+    if "text" in item:
+        return {"type": "text", "text": item["text"]}
+    mime = item["mimeType"]
+    kind = mime.partition("/")[0]
+    if kind in ("image", "audio"):
+        return {"type": kind, "data": item["blob"], "mimeType": mime}
+    return {"type": "resource", "resource": dict(item)}
 
 
 class KeptResults(Backend):
@@ -83,8 +120,10 @@ class KeptResultsSession(Session):
         return None
 
     async def offers(self) -> Offers:
-        """One template."""
-        return Offers(OWN, Era.MODERN, LATEST_MODERN, capabilities=CAPABILITY, templates=TEMPLATES, taken_at=self._now)
+        """One template, and the tool."""
+        capabilities = {"tools": {"listChanged": True}, **CAPABILITY}
+        offers = Offers(OWN, Era.MODERN, LATEST_MODERN, capabilities=capabilities, taken_at=self._now)
+        return replace(offers, tools=TOOLS, templates=TEMPLATES)
 
     async def invoke(self, invocation: Invocation, _talk: Talk) -> Outcome:
         """Carry out one read."""

@@ -95,7 +95,8 @@ def _planned(configuration: Configuration, out: Printer, question: _Question) ->
     found = question.remembered(memory, configuration.snapshot)
     if found is not None:
         return {**found, "from": "memory"}
-    out.note(f"Starting what is not known yet: {', '.join(map(safe_line, memory.unknown))}", Style.FAINT)
+    unknown = ", ".join(map(safe_line, memory.unknown)) or "the gateway itself, for its own tools"
+    out.note(f"Starting what is not known yet: {unknown}", Style.FAINT)
     lazy = dataclasses.replace(configuration, snapshot=_lazy(configuration.snapshot))
     return {**act(lazy, out, question.put), "from": "started"}
 

@@ -37,6 +37,7 @@ class Changes:
     identity_changed: bool = False
     tools_changed: bool = False
     budgets_changed: bool = False
+    policies_changed: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -50,6 +51,7 @@ class Changes:
             self.tools_changed,
             self.identity_changed,
             self.budgets_changed,
+            self.policies_changed,
         )
         return not names and not agents and not any(parts) and not any(others)
 
@@ -77,6 +79,7 @@ def compare(old: Snapshot, new: Snapshot) -> Changes:
         delegation_changed=(old.delegation, old.routes, *had) != (new.delegation, new.routes, *has),
         tools_changed=(dict(old.tools), dict(old.overrides)) != (dict(new.tools), dict(new.overrides)),
         identity_changed=old.identity != new.identity,
+        policies_changed=old.policies != new.policies,
         budgets_changed=(old.budgets, old.prices) != (new.budgets, new.prices),
     )
 

@@ -222,7 +222,7 @@ class _Compiler:
     def storage(self) -> StorageSpec:
         url = self.checked.get("storage", {}).get("url")
         written = _descend(self.root, "storage", "url")
-        return read_storage(self.checked.get("storage", {}), url, written, self.references)
+        return read_storage(self.checked.get("storage", {}), url, written, self.references, self.source.path)
 
     def _place(self, *path: str) -> Place:
         return locate(self.root, *path)

@@ -392,7 +392,7 @@ BASIC_ENVIRONMENT: Final = (
 and how the network is reached; besides, everything that begins with `LC_` or `XDG_`."""
 
 OWN_TOOLS: Final = frozenset({
-    "delegate", "handoff", "run_list", "run_status", "run_answer", "run_cancel", "run_changes", "run_apply",
+    "delegate", "handoff", "result_read", "run_list", "run_status", "run_answer", "run_cancel", "run_changes", "run_apply",
     "context_read", "context_write", "find_tools", "call_tool",
 })  # fmt: skip
 """Tools of the gateway itself, which patterns of profiles name without a server."""

@@ -25,9 +25,12 @@ _EXAMPLE: Final = "e.g. postgresql://gateway:${secret:env/PGPASSWORD}@db.example
 
 
 def read_storage(
-    values: Mapping[str, Any], url: str | None, written: Node | None, references: References
+    values: Mapping[str, Any], url: str | None, written: Node | None, references: References, source: Path
 ) -> StorageSpec:
-    """The storage of a configuration; `url` is `storage.url` filled in, `written` as it stands in the file."""
+    """The storage of a configuration; `url` is `storage.url` filled in, `written` as it stands in the file `source`.
+
+    Several gateways of one machine may share a database: what each has on the machine lies apart, by its configuration.
+    """
     durability = Durability(values.get("durability", Durability.NORMAL))
     more = {"retain": values["retain"]} if "retain" in values else {}
     default = data_directory(references.environ) / "state.db"
@@ -38,7 +41,7 @@ def read_storage(
         if address is None:
             return StorageSpec(default, durability, **more)
         secret, name = address
-        ours = hashlib.sha256(name.encode()).hexdigest()[:12]
+        ours = hashlib.sha256(f"{name}\0{source.absolute()}".encode()).hexdigest()[:12]
         return StorageSpec(
             default.with_name(f"postgresql-{ours}") / "state.db", durability, url=secret, name=name, **more
         )

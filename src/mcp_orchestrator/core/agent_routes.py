@@ -6,7 +6,7 @@ Pure: what is known of the world (who is benched, how many runs an agent has, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -65,13 +65,14 @@ class Wanted:
 class World:
     """What is known now: the agents that are not disabled, in the order of the file, and how each stands.
 
-    `now` is seconds since the epoch. `forbids` says why a principal may not have an agent ("": it may).
+    `now` is seconds since the epoch. No budget has enough left for agents that are `dear`. `forbids` says why a principal may not have an agent ("": it may).
     """
 
     agents: Sequence[AgentSpec]
     standings: Mapping[str, Standing]
     now: float
     forbids: Callable[[AgentSpec], str] = lambda _spec: ""
+    dear: Collection[str] = ()
 
     def standing(self, name: str) -> Standing:
         """How an agent stands."""
@@ -267,6 +268,8 @@ def _unfit(spec: AgentSpec, route: AgentRoute, wanted: Wanted, world: World) -> 
     lacking = [one for one in wanted.labels if one not in spec.labels and one not in route.match.labels]
     if lacking:
         return f"it does not have the label {lacking[0][:100]}"
+    if spec.name in world.dear:
+        return "no budget has enough left for it"
     return world.forbids(spec) or world.benched(spec.name)
 
 
@@ -298,7 +301,7 @@ def _without(route: AgentRoute | None, wanted: Wanted, world: World, reasons: tu
     waiting = (
         {} if wanted.agent is not None else {one.name: why for one in world.agents if (why := world.benched(one.name))}
     )
-    ranked = sorted(world.agents, key=lambda spec: spec.name in waiting)
+    ranked = sorted((one for one in world.agents if one.name not in world.dear), key=lambda spec: spec.name in waiting)
     chosen = choose(ranked, wanted.agent, wanted.labels, wanted.mode)
     taken = chosen.agent.name if chosen.agent is not None else None
     more = tuple(

@@ -182,7 +182,7 @@ def _keys(spec: BudgetSpec, subject: Subject, asker: Asker) -> Iterator[str]:
 def _unpriced(spec: BudgetSpec, subject: Subject) -> Demand:
     what = f"a delegation to {subject.agent}" if DELEGATION in subject.kinds else subject.names[0]
     mend = (
-        f"give the delegation a budget, set agents.{subject.agent}.maxCost"
+        f"give the delegation a budget, set agents.{subject.agent}.limits.usd"
         if DELEGATION in subject.kinds
         else f'name a price under prices.tools ("{subject.names[0]}": 0 if it costs nothing)'
     )

@@ -19,7 +19,7 @@ from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.logical import UNSHAPED, PreparedLogical, Shaping
 from mcp_orchestrator.core.overrides import overridden
 from mcp_orchestrator.core.prepared import PreparedTool
-from mcp_orchestrator.core.selecting import SCHEME
+from mcp_orchestrator.core.selecting import READER, SCHEME
 from mcp_orchestrator.core.translate.tasks import offers_tasks
 from mcp_orchestrator.core.translate.tools import app_uris
 from mcp_orchestrator.core.wire.headers import find_invalid_x_mcp_header
@@ -39,7 +39,7 @@ def shows(profile: ProfileSpec | None, dotted: str) -> bool:
     """Whether a profile shows `SERVER.NAME`: matched by an `include` (or there is none) and by no `exclude`."""
     if profile is None or dotted.startswith(SCHEME):  # kept results are their owner's, whatever a profile shows
         return True
-    if profile.include and not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.include):
+    if profile.include and dotted != READER and not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.include):
         return False
     return not any(fnmatch.fnmatchcase(dotted, glob) for glob in profile.exclude)
 

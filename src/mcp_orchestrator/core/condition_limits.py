@@ -103,6 +103,8 @@ def _is_path_of(node: Tree, variable: str) -> bool:
         return node.name == variable
     if node.form is Form.SELECT:
         return _is_path_of(node.parts[0], variable)
+    if node.form is Form.CALL and node.name == "string":
+        return _is_path_of(node.parts[0], variable)
     if node.form is Form.CALL and node.name == "_[_]":
         return any(part.form is Form.NAME and part.name == variable for part in node.parts) or _is_path_of(
             node.parts[0], variable

@@ -10,7 +10,7 @@ from mcp_orchestrator.model.agent import AgentSpec
 
 _RUN: Final = {"type": "string", "description": "The run, as delegate or run_list told it."}
 _ACTIONS: Final = ["accept", "decline", "cancel"]
-_SEES: Final = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+SEES: Final = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
 _ACTS: Final = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 
 
@@ -137,7 +137,7 @@ _RUN_TOOLS: Final = (
             "open": {"type": "boolean", "description": "Only those that have not ended."},
         },
         [],
-        _SEES,
+        SEES,
     ),
     Own(
         "run_status",
@@ -153,7 +153,7 @@ _RUN_TOOLS: Final = (
             },
         },
         ["run"],
-        _SEES,
+        SEES,
     ),
     Own(
         "run_answer",
@@ -183,7 +183,7 @@ _RUN_TOOLS: Final = (
         "What the agent changed in its copy of the workspace: files and diff. Nothing is applied.",
         {"run": _RUN},
         ["run"],
-        _SEES,
+        SEES,
     ),
     Own(
         "run_apply",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mcp_orchestrator.core.conditions import BUDGET, Circumstances, Conditions, Fault, variables
+from mcp_orchestrator.core.conditions import BUDGET, Circumstances, Conditions, Fault, Together, variables
 from mcp_orchestrator.core.effects import Redactor
 from mcp_orchestrator.core.policy_results import ResultJudge
 from mcp_orchestrator.core.policy_rules import Compiled, Subject, compiled, together
@@ -31,6 +31,13 @@ _WORDS: Final[Mapping[Effect, str]] = {
     Effect.REWRITE: "changes arguments",
     Effect.ALLOW: "allows",
 }
+FEW: Final = 3
+MANY: Final = 500
+"""Conditions that are asked in one go: more than few, and no more than many."""
+
+MOST_TOGETHER: Final = 64
+"""Sets of conditions that are kept as one; each takes some milliseconds to be made."""
+
 _SEVERAL: Final = frozenset({"kind", "principal.id"})
 _ALL: Final = frozenset(variables(Phase.LIST))
 
@@ -67,7 +74,10 @@ class Policy:
         """Raises ValueError for a rule that the configuration should have refused."""
         self._conditions = Conditions()
         self._rules = tuple(compiled(rule, self._conditions) for rule in rules)
+        for order, rule in enumerate(self._rules):
+            rule.order = order
         self._chosen: dict[tuple[Any, ...], _Chosen] = {}
+        self._together: dict[tuple[Any, ...], Together | None] = {}
         self.looks_at_questions = any(rule.may_concern("sampling", "elicitation") for rule in self._rules)
         self.reads_budget = any(any(name in BUDGET for name in rule.reads) for rule in self._rules)
         self.hides_by_time = any(Phase.LIST in rule.conditions and rule.reads_time for rule in self._rules)
@@ -148,22 +158,22 @@ class Policy:
         keys: frozenset[str] | None = None,
     ) -> _Said:
         subject, asker = about
+        rules = tuple(rules)
+        conditional = [rule for rule in rules if phase in rule.conditions]
+        if not conditional:
+            return _Said(list(rules))
+        shared = values()
+        made = [
+            self._conditions.circumstances(phase, {**shared, "kind": kind, "principal.id": ident}, keys)
+            for kind in subject.kinds
+            for ident in asker.ids
+        ]
+        answers = self._at_once(conditional, phase, made[0])
         said = _Said()
-        made: list[Circumstances] = []
         for rule in rules:
             condition = rule.conditions.get(phase)
-            if condition is None:
-                said.spoke.append(rule)
-                continue
-            if not made:
-                shared = values()
-                made = [
-                    self._conditions.circumstances(phase, {**shared, "kind": kind, "principal.id": ident}, keys)
-                    for kind in subject.kinds
-                    for ident in asker.ids
-                ]
-            found = condition.judge(made[0])
-            if found is False and len(made) > 1 and condition.reads & _SEVERAL:
+            found = True if condition is None else answers[rule.order] if answers else condition.judge(made[0])
+            if found is False and condition is not None and len(made) > 1 and condition.reads & _SEVERAL:
                 # What is completed or subscribed to counts as what it belongs to as well, and an agent as its owner.
                 found = next((other for one in made[1:] if (other := condition.judge(one)) is not False), False)
             if found is True:
@@ -171,6 +181,19 @@ class Policy:
             elif found is not False:
                 said.faults.append((rule, found))
         return said
+
+    def _at_once(self, rules: list[Compiled], phase: Phase, circumstances: Circumstances) -> dict[int, bool] | None:
+        """What all conditions say, by the place of their rules; None where each must be asked by itself."""
+        if not FEW < len(rules) <= MANY:
+            return None
+        key = (phase, *(rule.order for rule in rules))
+        if key not in self._together:
+            if len(self._together) >= MOST_TOGETHER:
+                self._together.clear()
+            self._together[key] = self._conditions.together([rule.conditions[phase] for rule in rules], phase)
+        one = self._together[key]
+        answers = one.judge(circumstances) if one is not None else None
+        return None if answers is None else {rule.order: answer for rule, answer in zip(rules, answers, strict=True)}
 
     @staticmethod
     def _seen(subject: Subject, asker: Asker, now: float) -> dict[str, Any]:

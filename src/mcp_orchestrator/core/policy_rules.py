@@ -68,6 +68,7 @@ class Compiled:
         match = rule.match
         self.rule = rule
         self.effect = rule.effect
+        self.order = 0
         self.phases = frozenset(rule.phases)
         self.conditions = conditions
         self.never = never

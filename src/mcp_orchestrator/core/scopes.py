@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
 from mcp_orchestrator.core.naming import OWN, dotted
+from mcp_orchestrator.core.selecting import READER
 from mcp_orchestrator.model.call import CallKind
 from mcp_orchestrator.model.catalog import OfferKind
 
@@ -106,7 +107,9 @@ def _word_for(kind: CallKind, backend: str, name: str, params: Any) -> str | Non
             assert_never(kind)
 
 
-def _word_for_tool(backend: str, name: str) -> str:
+def _word_for_tool(backend: str, name: str) -> str | None:
     if backend != OWN:
         return TOOLS
+    if name == READER:
+        return None
     return DELEGATE if name in _DELEGATING else RUNS if name.startswith(_LOOKING) else TOOLS

@@ -18,6 +18,9 @@ import msgspec
 
 SCHEME: Final = "result://"
 TEMPLATE: Final = "result://{run}{/path*}"
+READER: Final = "result_read"
+"""The tool of ours that reads these addresses, for clients whose models read no resources."""
+
 STRUCTURED: Final = "structured"
 LINES: Final = "lines"
 

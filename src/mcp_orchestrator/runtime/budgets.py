@@ -88,6 +88,9 @@ class Purse:
         self._tend_from_now_on()
         try:
             found = await self.ledger.reserve(run, holds, above)
+        except asyncio.CancelledError:
+            self.release(run)  # it may be held all the same, and nobody would ever settle it
+            raise
         except OSError as error:
             text = f"nothing was sent, for what it may cost could not be recorded: {error}"
             return Failed(FailureKind.INTERNAL, INTERNAL_ERROR, text, retryable=True)

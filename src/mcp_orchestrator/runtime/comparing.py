@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from mcp_orchestrator.core.delegating import Choice, added
 from mcp_orchestrator.core.redaction import words_redactor
 from mcp_orchestrator.model.agent import AgentUsage, Ended, EndStatus, TroubleKind
-from mcp_orchestrator.model.delegation import Delegated
+from mcp_orchestrator.model.delegation import Delegated, DelegationState
 from mcp_orchestrator.runtime.delegation import Delegation
 from mcp_orchestrator.runtime.orders import DelegationError, order_of, recorded
 
@@ -55,7 +55,7 @@ async def _begun(owner: Delegations, parent: Delegation, run: str, agent: str) -
     route = owner.steering.route_of(kept)
     if spec is None:
         gone = f"there is no agent '{agent}' in the configuration any more"
-        return _unable(kept, run, agent, gone)
+        return await _unable(owner, kept, (run, agent), gone, TroubleKind.MISSING)
     if route is not None:
         owner.steering.keep(run, route)
     made = recorded(order, Choice(spec, (), route=route), {}, owner.engine.now())
@@ -72,16 +72,22 @@ async def _begun(owner: Delegations, parent: Delegation, run: str, agent: str) -
     try:
         await owner.wages.hold(replace(order, owner=replace(order.owner, lineage=made.lineage)), made, spec)
     except DelegationError as error:
-        return _unable(kept, run, agent, str(error))
+        return await _unable(owner, kept, (run, agent), str(error), TroubleKind.BUDGET)
     await owner.store.save(made)
     owner.tell_accepted(made)
     owner.carry_on(child)
     return child
 
 
-def _unable(kept: Delegated, run: str, agent: str, why: str) -> Delegated:
-    ended = Ended(EndStatus.FAILED, trouble=TroubleKind.MISSING, message=why)
-    return replace(kept, id=run, agent=agent, compared={}, parent=kept.id, ended=ended)
+async def _unable(
+    owner: Delegations, kept: Delegated, one: tuple[str, str], why: str, trouble: TroubleKind
+) -> Delegated:
+    """One of the runs that cannot be begun, on record as over."""
+    ended = Ended(EndStatus.FAILED, trouble=trouble, message=why, evidence="nothing was started")
+    run, agent = one
+    made = replace(kept, id=run, agent=agent, compared={}, parent=kept.id, state=DelegationState.ENDED, ended=ended)
+    await owner.store.save(made)
+    return made
 
 
 async def _chosen(owner: Delegations, parent: Delegation, runs: list[Delegated]) -> Ended:

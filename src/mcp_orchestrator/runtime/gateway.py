@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -195,11 +196,12 @@ class Gateway:
 
     def _start(self, call: Call, port: Port, only: str | None = None) -> Run:
         generation = self.generation
-        decided = self.plan(call, only if only is not None and "." in only else "")
+        provider = only if only is not None and "." in only else ""
+        decided = self.plan(call, provider)
         if call.kind is CallKind.SUBSCRIPTION and call.client.session is not None:
             return self.engine.start_late(call, port, self._subscribed)
         if generation.waiting and not self._certain(decided, call):
-            return self.engine.start_late(call, port, self._plan_when_known)
+            return self.engine.start_late(call, port, functools.partial(self._plan_when_known, only=provider))
         if only is not None and decided.target is not None and only not in _names_of(decided.target):
             return self._refuse(call, port, "Invalid requestState: the tool belongs to another server by now")
         supervisor = generation.supervisors[decided.target.backend] if decided.target is not None else None
@@ -340,10 +342,10 @@ class Gateway:
         await generation.wait_known(min(generation.snapshot.list_wait, at_most), self.engine.clock())
         return generation
 
-    async def _plan_when_known(self, call: Call) -> tuple[Plan, Supervisor | None]:
+    async def _plan_when_known(self, call: Call, only: str = "") -> tuple[Plan, Supervisor | None]:
         """Plan anew with each backend that becomes known: an early call is not refused, or misled, for being early."""
         while True:
-            decided = self.plan(call)
+            decided = self.plan(call, only)
             generation = self.generation
             patience = generation.snapshot.list_wait
             if self._certain(decided, call):

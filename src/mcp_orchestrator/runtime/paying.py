@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,14 +36,17 @@ async def paid(run: Run, engine: Surroundings, supervisor: Supervisor, target: T
     if refused is not None:
         return refused
     began = engine.clock()
+    outcome: Outcome | None = None
     try:
         outcome = await run.attempt(supervisor, target)
-    except asyncio.CancelledError:
-        _over(purse, name, engine.clock() - began, sent=run.sent)
-        raise
-    never = isinstance(outcome, Failed) and outcome.retryable and outcome.kind is not FailureKind.BACKEND_ERROR
-    _over(purse, name, engine.clock() - began, sent=run.sent and not never)
+    finally:
+        _over(purse, name, engine.clock() - began, sent=run.sent and not _never(outcome))
     return outcome
+
+
+def _never(outcome: Outcome | None) -> bool:
+    """Whether nothing was sent after all, by what is said of the attempt."""
+    return isinstance(outcome, Failed) and outcome.retryable and outcome.kind is not FailureKind.BACKEND_ERROR
 
 
 def _over(purse: Purse, name: str, seconds: float, *, sent: bool) -> None:

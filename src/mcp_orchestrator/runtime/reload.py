@@ -61,7 +61,8 @@ class Reloader:
                     own.start()
                     await _settled([own], OPEN_PATIENCE)
             gateway.generation = Generation(snapshot, supervisors)
-            kinds = _different(old, gateway.generation)
+            # Rules may hide other things now; for whom would have to be looked at for everybody.
+            kinds = frozenset(OfferKind) if changes.policies_changed else _different(old, gateway.generation)
             if kinds:
                 gateway.announcements.lists_changed(kinds)
             for name in (*changes.removed, *changes.changed):

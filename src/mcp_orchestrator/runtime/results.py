@@ -13,7 +13,7 @@ import msgspec
 from mcp_orchestrator.core.bounding import Fits, bounded, floor_of
 from mcp_orchestrator.core.naming import dotted
 from mcp_orchestrator.core.schema import Checker
-from mcp_orchestrator.core.selecting import SCHEME, run_of, select, unreadable
+from mcp_orchestrator.core.selecting import READER, SCHEME, run_of, select, unreadable
 from mcp_orchestrator.core.translate.ranges import RANGE
 from mcp_orchestrator.core.viewing import viewed
 from mcp_orchestrator.model.call import Call, ClientFace, Era, Principal
@@ -125,7 +125,7 @@ class Results:
         """
         call = run.call
         bound = self.bound_for(call, run.plan)
-        if not bound or call.name.startswith((SCHEME, _FOR_APPS)) or RANGE in call.meta:
+        if not bound or call.name.startswith((SCHEME, _FOR_APPS)) or call.name == READER or RANGE in call.meta:
             return outcome
         uri = f"{SCHEME}{run.id}"
         links = _knows_links(call.client)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -54,17 +53,16 @@ async def sampled(
     if refused is not None:
         return Answer(None, NOBODY, refused.message, by="gateway")
     began = engine.clock()
+    answer: Answer | None = None
+    given = False
     try:
         answer = await put()
-    except asyncio.CancelledError:
-        purse.settle(name, {})
-        raise
-    if not demand.holds:
-        return answer
-    if answer is None or answer.result is None:
-        purse.release(name)
-    else:
-        purse.settle(name, {Unit.SECONDS.value: round((engine.clock() - began) * 1000)})
+        given = True
+    finally:
+        if demand.holds and given and (answer is None or answer.result is None):
+            purse.release(name)
+        elif demand.holds:
+            purse.settle(name, {Unit.SECONDS.value: round((engine.clock() - began) * 1000)})
     return answer
 
 

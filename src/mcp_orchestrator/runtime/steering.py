@@ -128,16 +128,17 @@ class Steering:
 
     def _world(self, order: Order) -> World:
         owner = self._owner
-        specs = [spec for spec in owner.specs if spec.name not in order.without]
+        specs = owner.specs
         standings = {spec.name: self.bench.standing(spec.name, owner.working(spec.name)) for spec in specs}
         policing = owner.engine.policing
         if policing is None:
-            return World(specs, standings, owner.engine.now())
+            return World(specs, standings, owner.engine.now(), dear=order.without)
         return World(
             specs,
             standings,
             owner.engine.now(),
             lambda spec: policing.forbids(order.owner, order.client, order.profile, spec),
+            order.without,
         )
 
     def route_of(self, kept: Delegated) -> AgentRoute | None:

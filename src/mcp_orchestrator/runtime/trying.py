@@ -38,6 +38,11 @@ _ILL: Final = _OF_THE_PROVIDER - {FailureKind.BACKEND_ERROR}
 """Failures that speak against the health of a provider: an error that it answers may be the caller's."""
 
 
+_NEVER_SENT: Final = frozenset(
+    {FailureKind.UNAVAILABLE, FailureKind.OVERLOADED, FailureKind.REFUSED, FailureKind.INVALID}
+)
+
+
 class _Says(msgspec.Struct):
     is_error: bool = msgspec.field(default=False, name="isError")
 
@@ -109,7 +114,7 @@ class _Tries:
             raise
         finally:
             visit.leave(well=well)
-        sent = not (isinstance(outcome, Failed) and outcome.retryable)
+        sent = not (isinstance(outcome, Failed) and (outcome.retryable or outcome.kind in _NEVER_SENT))
         outcome = _capped(outcome, care)
         if isinstance(outcome, Completed) and care.shape is not None and not may_ask_back(outcome):
             outcome = care.shape(outcome)
@@ -139,7 +144,7 @@ class _Tries:
     def _told(self, outcome: Outcome, target: Target) -> Outcome:
         """The failure as the caller learns it: who was tried, what was sent to whom, and what nobody knows."""
         logical = target.care.logical if target.care is not None else None
-        if logical is None or not isinstance(outcome, Failed) or outcome.kind is FailureKind.CANCELLED:
+        if logical is None or not isinstance(outcome, Failed) or outcome.kind not in _OF_THE_PROVIDER:
             return outcome
         sent = [one["provider"] for one in self._done if one["sent"]]
         data = outcome.data if isinstance(outcome.data, dict) else {}

@@ -17,6 +17,9 @@ KEPT: Final = 900.0
 LATEST: Final = 30 * 86400.0
 """Seconds for which one is kept whose estimate was charged: so long it may still be settled."""
 
+LOOKED_AT: Final = 400 * 86400.0
+"""Seconds for which an account is kept after the end of its window."""
+
 ROUND: Final = 500
 """Reservations that are swept in one transaction at most."""
 
@@ -58,6 +61,7 @@ _ADOPT: Final = "UPDATE reservation SET expires = ?, keeper = ? WHERE state = 'h
 _FORGET: Final = """
     DELETE FROM reservation WHERE (state IN ('settled', 'released') AND changed < ?) OR (state = 'expired' AND changed < ?)
 """
+_CLEAR: Final = "DELETE FROM budget WHERE ends < ? AND reserved = 0"
 _RAISE: Final = f"""
     UPDATE budget SET raised = ? + CASE WHEN raised_until > ? THEN raised ELSE 0 END, raised_until = ?, changed = ?
     WHERE {_PLACE} RETURNING {_BALANCE}
@@ -193,8 +197,9 @@ def tend(connection: Connection, *, keeper: str, now: float, expires: float) -> 
 
 
 def forget(connection: Connection, *, now: float) -> None:
-    """Remove reservations that are over for long."""
+    """Remove reservations that are over for long, and accounts whose window is."""
     connection.execute(_FORGET, (now - KEPT, now - LATEST))
+    connection.execute(_CLEAR, (now - LOOKED_AT,))
 
 
 def raised(connection: Connection, hold: Hold, amount: int, until: float, *, now: float) -> Balance:

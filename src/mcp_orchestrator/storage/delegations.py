@@ -81,9 +81,7 @@ def has_event(connection: Connection, run: str, kind: EventKind) -> bool:
     return connection.execute(query, (run, kind.value)).fetchone() is not None
 
 
-def recent_delegated(
-    connection: Connection, owner: str | None, limit: int, before: float | None
-) -> list[Delegated]:
+def recent_delegated(connection: Connection, owner: str | None, limit: int, before: float | None) -> list[Delegated]:
     """The newest first; those that cannot be read are left out."""
     where, values = ["1 = 1"], list[Any]()
     for condition, value in (("owner = ?", owner), ("created < ?", before)):
