@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import resource
 import statistics
 import tempfile
@@ -51,16 +52,16 @@ async def slice_of(spec: StorageSpec, callers: int, seconds: float) -> Figure:
     waits: list[float] = []
     until = time.perf_counter() + seconds
 
-    async def caller(name: int) -> None:
-        number = 0
+    ids = itertools.count(1)
+
+    async def caller() -> None:
         while (began := time.perf_counter()) < until:
-            number += 1
-            store.record(Event(EventKind.RUN_STARTED, time.time(), f"{name:010x}{number:06x}", _DATA))
+            store.record(Event(EventKind.RUN_STARTED, time.time(), f"0123456789{next(ids):06x}", _DATA))
             await store.commit()
             waits.append(time.perf_counter() - began)
 
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    await asyncio.gather(*(caller(name) for name in range(callers)))
+    await asyncio.gather(*(caller() for _ in range(callers)))
     took, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     verdict = await store.verify()

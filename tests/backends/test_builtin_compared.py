@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from delegating import Agent, House, answers
 
@@ -30,17 +32,22 @@ async def test_each_run_is_shown_with_its_end_and_its_changes(tmp_path):
 async def test_the_changes_of_the_chosen_one_are_those_of_the_whole(tmp_path):
     made, kept = await house(tmp_path)
     made.places.changed = Changes((ChangedFile("a.txt", "update"),))
-    kept = type(kept)(**{name: getattr(kept, name) for name in kept.__slots__} | {"chosen": list(kept.compared)[1]})
+    kept = replace(kept, chosen=list(kept.compared)[1])
     shown = await shown_compared(made.delegations, kept)
     assert [line["chosen"] for line in shown["compared"]] == [False, True]
     assert shown["changes"]["files"]
 
 
-async def test_what_only_read_has_no_changes_and_what_is_not_begun_is_queued(tmp_path):
+async def test_what_only_read_has_no_changes(tmp_path):
     made, kept = await house(tmp_path, AgentMode.READ)
     shown = await shown_compared(made.delegations, kept)
+    assert len(shown["compared"]) == 2
     assert not any("changes" in line for line in shown["compared"])
-    kept = type(kept)(**{name: getattr(kept, name) for name in kept.__slots__} | {"compared": {"nobody": "one"}})
-    assert (await shown_compared(made.delegations, kept))["compared"] == [
-        {"run": "nobody", "agent": "one", "status": "queued"}
-    ]
+
+
+async def test_what_is_not_begun_is_queued_and_never_will_be_when_the_run_is_over(tmp_path):
+    made, kept = await house(tmp_path)
+    unknown = replace(kept, compared={"nobody": "one"})
+    for ended, word in ((None, "queued"), (kept.ended, "cancelled")):
+        shown = await shown_compared(made.delegations, replace(unknown, ended=ended))
+        assert shown["compared"] == [{"run": "nobody", "agent": "one", "status": word}]

@@ -4,10 +4,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from postgres_kit import PASSWORD
 
 from mcp_orchestrator.cli import checkup
 from mcp_orchestrator.cli.checkup import examine
 from mcp_orchestrator.cli.exits import Exit
+from mcp_orchestrator.model.snapshot import Durability
 
 
 @pytest.fixture
@@ -160,3 +162,21 @@ def test_an_open_address_without_sign_in_is_a_problem(examined, configured):
     (finding,) = of(examined(configured(listeners=listeners), start=False), "configuration")
     assert "nobody has to sign in" in finding.text
     assert finding.code is Exit.USAGE
+
+
+@pytest.mark.real
+def test_a_database_is_asked_whether_it_answers(examined, configured, postgres, monkeypatch, free_port):
+    monkeypatch.setenv("TEST_PGPASSWORD", PASSWORD)
+    monkeypatch.setenv("WRONG_PGPASSWORD", "hunter2")
+    name = postgres.empty()
+
+    def found(url, status):
+        (finding,) = of(examined(configured(storage={"url": url}), start=False), "state", status)
+        return finding.text
+
+    good = postgres.url(name, "${secret:env/TEST_PGPASSWORD}")
+    assert "at the first start" in found(good, "ok")
+    postgres.database(name).open_writer(Durability.NORMAL).close()
+    assert found(good, "ok") == f"postgresql://127.0.0.1:{postgres.port}/{name}"
+    assert "mend user and password" in found(postgres.url(name, "${secret:env/WRONG_PGPASSWORD}"), "problem")
+    assert "cannot be reached" in found(f"postgresql://127.0.0.1:{free_port}/state", "problem")

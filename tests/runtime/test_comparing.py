@@ -171,3 +171,17 @@ async def test_the_result_lists_each_with_its_changes_and_cost(tmp_path):
         refused = await front.result("run_apply", run=shown["run"])
         assert refused["isError"]
         assert "choose one" in refused["content"][0]["text"]
+
+
+async def test_an_agent_that_is_gone_before_it_could_begin_is_told_and_the_others_go_on(tmp_path):
+    made = house(tmp_path, Agent("one"), Agent("two", answers("alone")))
+    delegation = await made.begin()
+    kept = delegation.kept
+    await made.delegations.stop()
+    again = House(tmp_path / "x", Agent("two", answers("alone")))
+    again.store.rows = {kept.id: replace(kept, ended=None)}
+    await take_up(again.delegations)
+    ended = await again.ended(again.delegations.live(kept.id, None))
+    assert ended.status is EndStatus.COMPLETED
+    assert "of one: failed: there is no agent 'one' in the configuration any more" in ended.text
+    assert "of two: completed: alone" in ended.text

@@ -1,10 +1,17 @@
 """Whatever road a call takes, the rules are asked: nothing goes round them, and what they hide is nowhere told."""
 
+import asyncio
+from types import SimpleNamespace
+
 import anyio
 import pytest
+from delegating import BOB, Agent, House, answers
 from engines import MODERN, Ear, FakeBackend, asking, tool_call, whole
 
 from mcp_orchestrator.core.approving import ALLOW, DENY
+from mcp_orchestrator.core.plan import Rules
+from mcp_orchestrator.core.policy import Policy
+from mcp_orchestrator.core.translate.ranges import RANGE
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
 from mcp_orchestrator.model.call import Call, CallKind, ClientFace, Era, Principal
 from mcp_orchestrator.model.catalog import OfferKind
@@ -12,6 +19,8 @@ from mcp_orchestrator.model.conversation import Answer, Question
 from mcp_orchestrator.model.outcome import Completed, Failed, FailureKind, ToolRefusal
 from mcp_orchestrator.model.rules import Effect, Match, Phase, PolicyRule, Redaction, Scope
 from mcp_orchestrator.plugin_api import View
+from mcp_orchestrator.runtime.delegation_door import DelegationFront
+from mcp_orchestrator.runtime.policing import Policing
 from mcp_orchestrator.testing.fake_backend import tool
 
 pytestmark = pytest.mark.anyio
@@ -309,6 +318,53 @@ async def test_servers_may_not_ask_outside_of_calls_what_rules_forbid(tmp_path):
         question = Question("elicitation/create", {"message": "who?", "requestedSchema": {}})
         assert (await made.gateway.asked("one", "s1", question)).result == {"action": "decline"}
         assert (await made.gateway.asked("two", "s1", question)).result["action"] == "accept"
+
+
+async def test_a_secret_is_not_read_in_parts(tmp_path):
+    async def gives(_invocation, _talk):
+        return Completed(encode({"contents": [{"uri": "memo://a", "text": "mail a@b.example now"}]}), Era.LEGACY)
+
+    one, _ = two()
+    one.play = gives
+    rules = (rule("redact", phases=(Phase.RESULT,), redact=Redaction(patterns=("email",))),)
+    async with whole(tmp_path, one, policies=rules) as made:
+        read = ""
+        for offset in range(0, 20, 4):
+            call = resource("memo://a")
+            call.meta[RANGE] = {"offset": offset, "length": 4}
+            outcome = await ask(made, call)
+            if isinstance(outcome, Completed):
+                read += decode(outcome.result)["contents"][0]["text"]
+        assert read == "mail [email] now"
+        assert all(RANGE not in invocation.meta for invocation in sent(one))
+
+
+async def test_delegations_by_other_doors_are_under_the_rules_and_wait_for_the_operator(tmp_path):
+    house = House(tmp_path, Agent(work=answers("done")))
+    policy = Policy(
+        [
+            rule("deny", "no-bob", match={"kind": ("delegation",), "principal": (BOB.id,)}),
+            rule("ask", "ask", match={"agent": ("worker",)}),
+        ]
+    )
+    generation = SimpleNamespace(rules=Rules(policy=policy), snapshot=SimpleNamespace(digest="0", agents={}))
+    house.engine.policing = Policing(house.engine, lambda: generation)
+    door = DelegationFront(house.delegations)
+    with pytest.raises(ValueError, match="rule 'no-bob' denies"):
+        await door.begin("x", BOB)
+    for answer, begun in (({"action": "decline"}, False), (YES.result, True)):
+        beginning = asyncio.ensure_future(door.begin("tidy up", ADA))
+        with anyio.fail_after(5):
+            while not (questions := house.engine.approvals.desk.questions()):
+                await anyio.lowlevel.checkpoint()
+        assert "tidy up" in questions[0].question.params["message"]
+        house.engine.approvals.desk.give(questions[0], Answer(answer, by="cli"))
+        if begun:
+            assert (await beginning).kept.owner == ADA.id
+        else:
+            with pytest.raises(ValueError, match="was not approved"):
+                await beginning
+    await house.delegations.stop()
 
 
 # -- approvals ----------------------------------------------------------------------------------------------------

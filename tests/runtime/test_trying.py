@@ -2,7 +2,7 @@
 
 import anyio
 import pytest
-from engines import MODERN, QUIET, Ear, FakeBackend, spec, tool_call, whole
+from engines import MODERN, QUIET, Ear, FakeBackend, Whole, spec, tool_call, whole
 from task_backends import ABLE, OLD, PLAIN, Client, TaskBackend
 
 from mcp_orchestrator.core.wire.jsonrpc import decode, encode
@@ -377,3 +377,18 @@ async def test_a_legacy_client_may_have_a_call_of_a_logical_tool_become_a_task(t
             await client.end(task)
             result = await client.ask("tasks/result", taskId=task)
         assert result["structuredContent"] == {"said": "computed x"}
+
+
+async def test_an_early_call_waits_for_the_servers_of_its_providers_as_long_as_their_start_may_take(tmp_path):
+    slow = backend("one", says("one"))
+    slow.gate = anyio.Event()
+    made = Whole(tmp_path, slow, **logical(Provider("one.find")), list_wait=0.01)
+    for supervisor in made.gateway.generation.supervisors.values():
+        supervisor.start()
+    run = made.gateway.start(tool_call("search", query="a"), Ear())
+    made.clock.advance(1)
+    await anyio.wait_all_tasks_blocked()
+    slow.gate.set()
+    with anyio.fail_after(5):
+        assert text_of(await run.outcome()) == "one"
+    await made.stop()

@@ -16,6 +16,7 @@ COUNT = {
     "inputSchema": {"type": "object", "properties": {"n": {"type": "string"}, "delay": {"type": "number"}}},
     "providers": [{"tool": "one.count"}, {"tool": "two.count"}],
 }
+PATIENT = {"listWait": "60s"}  # the first provider is waited for, however slowly it starts
 ZONE = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}
 
 
@@ -31,7 +32,10 @@ def executions(path):
 async def test_a_provider_that_is_killed_in_the_middle_of_a_call_is_not_followed_by_another(tmp_path, era):
     counts = tmp_path / "counts"
     servers = {name: unruly("--era", era, "--counts", counts) for name in ("one", "two")}
-    async with serving(tmp_path, servers, tools={"work": COUNT}) as gateway, modern(gateway.url) as client:
+    async with (
+        serving(tmp_path, servers, tools={"work": COUNT}, limits=PATIENT) as gateway,
+        modern(gateway.url) as client,
+    ):
         pid = (await client.call("work", {"n": "first"}))["result"]["structuredContent"]["pid"]
         calls = [asyncio.create_task(client.call("work", {"n": f"n{number}", "delay": 30})) for number in range(8)]
         await until(lambda: sum(executions(counts).values()) == 9)
@@ -55,7 +59,7 @@ async def test_a_provider_that_only_reads_by_configuration_is_followed_by_anothe
     servers = {"one": unruly("--counts", first), "two": unruly("--counts", second)}
     providers = [{"tool": "one.count", "readOnly": True}, {"tool": "two.count"}]
     tools = {"work": {**COUNT, "providers": providers}}
-    async with serving(tmp_path, servers, tools=tools) as gateway, modern(gateway.url) as client:
+    async with serving(tmp_path, servers, tools=tools, limits=PATIENT) as gateway, modern(gateway.url) as client:
         pid = (await client.call("work", {"n": "quick"}))["result"]["structuredContent"]["pid"]
         slow = asyncio.create_task(client.call("work", {"n": "slow", "delay": 1}))
         await until(lambda: executions(first)["slow"] == 1)
@@ -68,7 +72,10 @@ async def test_a_provider_that_only_reads_by_configuration_is_followed_by_anothe
 async def test_a_provider_that_cannot_be_started_leaves_the_call_to_the_next(tmp_path):
     counts = tmp_path / "counts"
     servers = {"one": unruly("--mode", "dies"), "two": unruly("--counts", counts)}
-    async with serving(tmp_path, servers, tools={"work": COUNT}) as gateway, modern(gateway.url) as client:
+    async with (
+        serving(tmp_path, servers, tools={"work": COUNT}, limits=PATIENT) as gateway,
+        modern(gateway.url) as client,
+    ):
         with anyio.fail_after(20):
             for number in range(3):
                 assert "result" in await client.call("work", {"n": f"n{number}"})
@@ -95,7 +102,7 @@ async def test_two_time_servers_with_different_schemas_are_one_tool_in_both_eras
     order = [providers[first], *(made for name, made in providers.items() if name != first)]
     output = {"type": "object", "properties": {"time": {"type": "string"}}, "required": ["time"]}
     tools = {"now": {"inputSchema": ZONE, "outputSchema": output, "providers": order}}
-    async with serving(tmp_path, servers, tools=tools) as gateway:
+    async with serving(tmp_path, servers, tools=tools, limits=PATIENT) as gateway:
         async with modern(gateway.url) as new, legacy(gateway.url) as old:
             for client in (new, old):
                 listed = (await client.ask("tools/list"))[0]["result"]["tools"]
@@ -136,7 +143,7 @@ async def test_two_file_servers_read_one_file_and_the_cheaper_one_that_can_is_as
         },
     ]
     tools = {"read": {"inputSchema": schema, "strategy": "cheapest", "providers": providers}}
-    async with serving(tmp_path, servers, tools=tools) as gateway, modern(gateway.url) as client:
+    async with serving(tmp_path, servers, tools=tools, limits=PATIENT) as gateway, modern(gateway.url) as client:
         with anyio.fail_after(30):
             whole = (await client.call("read", {"file": str(file)}))["result"]
             head = (await client.call("read", {"file": str(file), "lines": 1}))["result"]
@@ -166,7 +173,7 @@ async def test_what_is_remembered_by_one_of_two_memory_servers_is_found_there_ag
             "providers": [{"tool": "memory.search_nodes"}, {"tool": "graph.search_nodes"}],
         },
     }
-    async with serving(tmp_path, servers, tools=tools) as gateway, modern(gateway.url) as client:
+    async with serving(tmp_path, servers, tools=tools, limits=PATIENT) as gateway, modern(gateway.url) as client:
         with anyio.fail_after(30):
             for number in range(3):
                 entity = {"name": f"e{number}", "entityType": "thing", "observations": ["is blue"]}
@@ -184,7 +191,7 @@ async def test_a_mapping_is_proved_against_what_servers_offered_when_they_were_l
     tools = {
         "now": {"inputSchema": ZONE, "providers": [{"tool": "time.get_current_time", "rename": {"zone": "timezone"}}]}
     }
-    async with serving(tmp_path, servers, tools=tools) as gateway, modern(gateway.url) as client:
+    async with serving(tmp_path, servers, tools=tools, limits=PATIENT) as gateway, modern(gateway.url) as client:
         with anyio.fail_after(30):
             assert "result" in await client.call("now", {"zone": "UTC"})
     path = tmp_path / "orchestrator.yaml"
@@ -204,7 +211,7 @@ async def test_plan_explains_the_choice_and_show_tells_the_providers(tmp_path, r
     servers = {"one": unruly(), "two": unruly()}
     providers = [{"tool": "one.count", "when": "args.n == 'x'"}, {"tool": "two.count", "weight": 3}]
     config = {"tools": {"work": {**COUNT, "providers": providers}}}
-    async with serving(tmp_path, servers, **config) as gateway, modern(gateway.url) as client:
+    async with serving(tmp_path, servers, limits=PATIENT, **config) as gateway, modern(gateway.url) as client:
         assert "result" in await client.call("work", {"n": "y"})
         path = gateway.config
         planned = await anyio.to_thread.run_sync(

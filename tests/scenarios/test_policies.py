@@ -142,8 +142,10 @@ async def test_a_modern_clients_user_agrees_once_and_a_replay_or_a_changed_byte_
             replayed, _ = await client.ask("tools/call", same)
             assert "error" in replayed or replayed["result"] == response["result"]
         assert len(gateway.events("approval.granted")) == 1
-        ordered = sorted(gateway.events("approval.granted", "run.ended"), key=lambda event: event.seq)
-        assert ordered[0].kind == "approval.granted"
+        (granted,) = gateway.events("approval.granted")
+        with gateway.journal() as journal:
+            kinds = [event.kind for event in journal.run(granted.run)]
+        assert kinds.index("approval.asked") < kinds.index("approval.granted") < kinds.index("run.ended")
         assert len(gateway.runs(tool="m__show", status="completed")) == 1
 
 

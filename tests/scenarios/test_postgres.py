@@ -6,12 +6,13 @@ import json
 import anyio
 import httpx2
 import pytest
+from delegation_kit import Desk, House, kinds, told
 from gateway_kit import modern, serving, unruly, until, write_config
 from postgres_kit import PASSWORD, PostgresServer
 
 from mcp_orchestrator.storage.reading import JournalReader
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
 
 @pytest.fixture
@@ -62,7 +63,8 @@ async def test_everything_that_killed_gateways_answered_is_in_their_one_journal(
             group.start_soon(work, one, "one__hang")
         await until(lambda: len(answered) > 200, 60)
         await first.kill()
-        await until(lambda least=len(answered): len(answered) > least + 100, 60)
+        before = len(answered)
+        await until(lambda: len(answered) > before + 100, 60)
         assert {run["status"] for run in runs_of(run_program, configs[1])} >= {"completed", "lost"}
         await second.kill()
     runs = runs_of(run_program, configs[0])
@@ -106,3 +108,27 @@ async def test_while_the_database_is_gone_nothing_is_sent_and_calls_go_on_when_i
                 assert journal.verify().fault is None
     finally:
         server.close()
+
+
+async def test_a_killed_gateway_leaves_its_delegation_to_the_next_one_and_a_living_one_keeps_it(
+    tmp_path, postgres, stored
+):
+    house = House(tmp_path).agent("slow", {"say": "begun"}, {"wait": {"until": "go"}}, {"say": "went"})
+    config = house.config(storage=stored)
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    other = write_config(beside, {"one": unruly()}, storage=stored)
+    async with serving(tmp_path, config=config) as gateway, modern(gateway.url) as client:
+        gateway.journal = lambda: JournalReader(postgres.database("postgres"))
+        desk = Desk(client)
+        run = await desk.begin("slow")
+        await told(gateway, run, "delegation.bound")
+        async with serving(beside, config=other):  # one that starts meanwhile leaves it alone
+            assert (await desk.status(run))["status"] == "working"
+        await gateway.kill()
+    async with serving(tmp_path, config=config) as gateway, modern(gateway.url) as client:
+        gateway.journal = lambda: JournalReader(postgres.database("postgres"))
+        house.go("go")
+        assert (await Desk(client).ended(run))["text"] == "went"
+        counted = kinds(gateway, run)
+        assert (counted["delegation.accepted"], counted["delegation.ended"]) == (1, 1)

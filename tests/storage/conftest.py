@@ -56,7 +56,7 @@ def on_postgres(postgres):
     )
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def place(request):
     """Either of them."""
     return request.getfixturevalue(f"on_{request.param}")

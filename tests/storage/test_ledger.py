@@ -46,7 +46,7 @@ def hold(
     return Hold(budget, "f.yaml:1", key, unit, amount, limit, window, None)
 
 
-@pytest.fixture(params=["sqlite", "postgres", "memory"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real), "memory"])
 async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Ledger, FakeClock]]:
     clock = FakeClock(NOW)
     if request.param == "memory":

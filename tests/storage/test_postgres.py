@@ -15,7 +15,7 @@ from mcp_orchestrator.storage.store import Store
 from mcp_orchestrator.storage.trouble import StorageError, TakenError, UnreachableError
 from mcp_orchestrator.storage.writer import JournalFile
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
 
 @pytest.fixture

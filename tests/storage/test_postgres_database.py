@@ -12,6 +12,8 @@ from mcp_orchestrator.storage.migrations.steps import SCHEMA, STEPS
 from mcp_orchestrator.storage.postgres_database import translated
 from mcp_orchestrator.storage.trouble import StorageError
 
+pytestmark = pytest.mark.real
+
 
 def versions(place):
     return [number for (number,) in place.ask("SELECT number FROM version ORDER BY number")]

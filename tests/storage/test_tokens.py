@@ -11,7 +11,7 @@ def token(ident, name="ci", created=1.0, **more):
     return Token(ident, name, ident.encode() * 8, created, **more)
 
 
-@pytest.fixture(params=["sqlite", "postgres", "memory"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real), "memory"])
 async def store(request):
     made = MemoryStore() if request.param == "memory" else request.getfixturevalue(f"on_{request.param}").store()
     await made.open()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from mcp_orchestrator.agent_api import LongTalk
 from mcp_orchestrator.backends import builtin_results
 from mcp_orchestrator.backends.builtin_compared import shown_compared
+from mcp_orchestrator.backends.builtin_orders import ordered
 from mcp_orchestrator.backends.builtin_replies import Reply, refusal, reply_of, shown_run
 from mcp_orchestrator.core.delegating import shown_changes, status_word
 from mcp_orchestrator.core.naming import OWN
@@ -28,7 +29,7 @@ from mcp_orchestrator.model.outcome import Failed, FailureKind, Outcome
 from mcp_orchestrator.plugin_api import Backend, ListChanged, Opening, Session, Talk
 from mcp_orchestrator.runtime.delegation import Delegation, OpenQuestion
 from mcp_orchestrator.runtime.delegations import Delegations
-from mcp_orchestrator.runtime.orders import DelegationError, Order
+from mcp_orchestrator.runtime.orders import DelegationError
 
 HEARTBEAT: Final = 10.0
 """Seconds between two signs of life while a client waits: many clients begin their time limit anew with each."""
@@ -157,7 +158,7 @@ class BuiltinSession(Session):
     # -- the tools ------------------------------------------------------------------------------------------------
 
     async def _delegate(self, asked: _Asked) -> Reply:
-        order = _order(asked)
+        order = ordered(asked.invocation, asked.arguments, asked.word("task"))
         try:
             delegation = await self._delegations.begin(order)
         except asyncio.CancelledError:
@@ -171,9 +172,9 @@ class BuiltinSession(Session):
 
     async def _attend(self, asked: _Asked, delegation: Delegation, wait: float | None) -> Reply:
         """Stay with a run until it ends, asks what the client cannot be asked, or the wait is over."""
-        attending = _Attending(asked, delegation)
+        attending = _Attending(asked, delegation, wait)
         try:
-            await attending.until(wait)
+            await attending.through()
         except asyncio.CancelledError:
             if reason := _unwanted(asked.talk):
                 delegation.cancel(reason)
@@ -291,16 +292,18 @@ class _Asked:
 class _Attending:
     """A call that stays with a run: it passes signs of life on, and questions to a client that can be asked."""
 
-    def __init__(self, asked: _Asked, delegation: Delegation) -> None:
+    def __init__(self, asked: _Asked, delegation: Delegation, wait: float | None) -> None:
         self._asked = asked
         self._delegation = delegation
         self._putting: dict[str, asyncio.Task[None]] = {}
+        self._left_open: set[str] = set()
+        self._wait = wait
         self._beats = 0
 
-    async def until(self, wait: float | None) -> None:
-        """Until the end, a question that the client cannot be asked, or so many seconds (None: for ever)."""
+    async def through(self) -> None:
+        """Until the end, a question that the client does not answer, or so many seconds (None: for ever)."""
         loop, delegation = asyncio.get_running_loop(), self._delegation
-        end = None if wait is None else loop.time() + wait
+        end = None if self._wait is None else loop.time() + self._wait
         while not delegation.over.is_set():
             changed = delegation.changed
             if self._must_tell():
@@ -328,9 +331,9 @@ class _Attending:
         if self._asked.principal.kind == "agent":
             return False
         for key, waiting in list(self._delegation.open.items()):
-            if key in self._putting or waiting.answered.done():
+            if waiting.answered.done() or (key in self._putting and key not in self._left_open):
                 continue
-            if not may_ask(self._asked.invocation.client, waiting.question):
+            if key in self._left_open or not may_ask(self._asked.invocation.client, waiting.question):
                 return True
             self._putting[key] = asyncio.get_running_loop().create_task(self._put(waiting))
         for key, task in list(self._putting.items()):
@@ -341,7 +344,10 @@ class _Attending:
 
     async def _put(self, waiting: OpenQuestion) -> None:
         answer: Answer = await self._asked.talk.ask(waiting.question)
-        self._delegation.give(waiting.key, answer)
+        if self._wait is not None and _is_none(answer):
+            self._left_open.add(waiting.key)  # the call ends and tells it; somebody else may answer
+        else:
+            self._delegation.give(waiting.key, answer)
         self._delegation.stir()
 
     def _beat(self) -> None:
@@ -351,37 +357,15 @@ class _Attending:
         self._asked.talk.progress({"progress": self._beats, "message": message})
 
 
+def _is_none(answer: Answer) -> bool:
+    """Whether a client left it open: `cancel`, which `claude -p` sends unseen, is no choice (MCP client/elicitation)."""
+    return answer.result is None or answer.by != "client" or answer.result.get("action") == "cancel"
+
+
 def _unwanted(talk: Talk) -> str:
     """Why the run is to end with its cancelled call, or "": a client that only went away leaves it."""
     reason = talk.cancelled_because if isinstance(talk, LongTalk) else ""
     return f"the client cancelled the call: {reason}" if reason and reason not in _LEAVES_IT else ""
-
-
-def _order(asked: _Asked) -> Order:
-    arguments, who = asked.arguments, asked.principal
-    budget = arguments.get("budget") or {}
-    limits: dict[str, float] = {}
-    if "usd" in budget:
-        limits["cost"] = round(budget["usd"] * 1_000_000)
-    if "turns" in budget:
-        limits["turns"] = budget["turns"]
-    if "minutes" in budget:
-        limits["seconds"] = budget["minutes"] * 60
-    return Order(
-        run=asked.invocation.run,
-        task=asked.word("task"),
-        owner=who,
-        profile=asked.invocation.profile,
-        agent=arguments.get("agent"),
-        labels=tuple(arguments.get("labels") or ()),
-        mode=AgentMode(arguments.get("mode") or AgentMode.READ),
-        workspace=arguments.get("workspace"),
-        schema=arguments.get("outputSchema"),
-        limits=limits,
-        context=arguments.get("context"),
-        trace=asked.invocation.trace,
-        client=str((asked.invocation.client.info or {}).get("name") or ""),
-    )
 
 
 def _seconds(given: Any, default: float) -> float:

@@ -130,7 +130,7 @@ def _cut(item: msgspec.Raw, text: str, path: str, most: tuple[int, int], cuts: C
         note = f"[item left out: {cuts.address(path)}]"
         return _with_text(item, note, bare=True)
     room = size - around - _NOTE - len(cuts.uri) - len(path)
-    kept = cut_text(first_lines(text, lines), room)
+    kept = first_lines(cut_text(text, room), lines)
     rest = f"{path}/{len(kept)}.."
     cuts.add(rest, f"{len(text) - len(kept)} of {len(text)} characters of {path}")
     return _with_text(item, f"{kept}[... {len(text) - len(kept)} more characters: {cuts.address(rest)}]")

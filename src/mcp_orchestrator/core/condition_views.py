@@ -48,7 +48,8 @@ class View:
             return self._cannot("", f"there are more than {MOST_NODES} values")
         kind = type(value)
         if kind is str:
-            return value if len(value) <= self._longest and _whole(value) else self._text(value, path)
+            fits = len(value) <= self._longest and (value.isascii() or _whole(value))
+            return value if fits else self._text(value, path)
         if kind is int:
             return value if _LEAST <= value <= _MOST else self._cannot(path, "the number has more than 64 bits")
         if kind is float or kind is bool or value is None:
@@ -66,7 +67,7 @@ class View:
     def _object(self, value: Mapping[Any, Any], path: str, depth: int) -> Any:
         if len(value) > LONGEST_LIST:
             return self._cannot(path, f"the object has {len(value)} keys, more than {LONGEST_LIST}")
-        if not all(isinstance(key, str) and len(key) <= LONGEST_TEXT and _whole(key) for key in value):
+        if not all(type(key) is str and len(key) <= LONGEST_TEXT and (key.isascii() or _whole(key)) for key in value):
             return self._cannot(path, "a key is no text of Unicode characters, or too long")
         return {key: self._seen(one, f"{path}.{key}" if path else key, depth + 1) for key, one in value.items()}
 
@@ -84,8 +85,6 @@ class View:
 
 def _whole(text: str) -> bool:
     """Whether a text is made of whole characters: half of a surrogate pair raises inside the engine."""
-    if text.isascii():
-        return True
     try:
         text.encode()
     except UnicodeEncodeError:

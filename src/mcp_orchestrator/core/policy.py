@@ -104,9 +104,10 @@ class Policy:
             return lambda: {**seen(), **_more(asker, given), **(budget or {})}
 
         said = self._ask(chosen.call, Phase.CALL, called(arguments), (subject, asker), chosen.keys)
-        hidden = self._ask(chosen.seen, Phase.LIST, seen, (subject, asker))
-        said.spoke += [rule for rule in hidden.spoke if rule not in said.spoke]
-        said.faults += hidden.faults
+        if chosen.seen:
+            hidden = self._ask(chosen.seen, Phase.LIST, seen, (subject, asker))
+            said.spoke += [rule for rule in hidden.spoke if rule not in said.spoke]
+            said.faults += hidden.faults
         changed = self._changed(said, called(arguments), arguments)
         if changed is not None and not said.faults:
             # What is sent must pass as well, or a rewrite would lead round the other rules.

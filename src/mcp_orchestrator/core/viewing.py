@@ -77,8 +77,8 @@ def _of_text(found: Selected, text: str, room: int, bound: Bound) -> _Piece:
     elif span is not None:
         first, last = span.within(len(text))
     whole = text[first:last]
-    kept = first_lines(whole, bound.lines) if bound.lines is not None else whole
-    kept = cut_text(kept, room)
+    kept = cut_text(whole, room)
+    kept = first_lines(kept, bound.lines) if bound.lines is not None else kept
     if span is not None or len(kept) < len(whole):
         told = {"offset": first, "length": len(kept), "total": len(text), "unit": "characters"}
     if len(kept) == len(whole):

@@ -48,6 +48,8 @@ SHOWN: Final = 10
 _AGAIN: Final = Option("start_again", "start the agent on the task from the beginning; work may be done twice")
 _RESTARTS: Final = (_AGAIN, Option("give_up", "leave it; the run ends as unknown"))
 _TAKE_SCHEMAS: Final = frozenset({AgentKind.ACP, AgentKind.CLAUDE_CODE, AgentKind.CODEX, AgentKind.SCRIPTED})
+_WITHOUT_TOOLS: Final = frozenset({AgentKind.A2A, AgentKind.CLI})
+"""Kinds that cannot be given this gateway as their MCP server, and say so themselves."""
 
 
 class Carrier:
@@ -222,7 +224,8 @@ class Carrier:
         self, delegation: Delegation, backend: AgentBackend, workspace: Workspace, *, again: bool
     ) -> Ended:
         owner, kept = self._owner, delegation.kept
-        attachment = owner.attachments.attach(kept, lambda: self._seen(delegation))
+        takes_tools = AgentKind(kept.kind) not in _WITHOUT_TOOLS
+        attachment = owner.attachments.attach(kept, lambda: self._seen(delegation)) if takes_tools else None
         opening = AgentOpening(
             cwd=Path(workspace.path),
             scratch=Path(workspace.scratch),

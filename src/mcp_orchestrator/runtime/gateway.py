@@ -352,7 +352,7 @@ class Gateway:
                 known = False
             else:
                 known = await generation.wait_known(patience, self.engine.clock(), first=True)
-                named = None if known or decided.target is not None else generation.named_by(call.name)
+                named = None if known or decided.target is not None else generation.awaited(call.name, decided.others)
                 if named is not None and not named.record.settled:
                     # The call names this server: it is waited for as long as its start may take.
                     await named.settled.wait()

@@ -9,11 +9,12 @@ from typing import Any, Final
 from mcp_orchestrator.core import naming, uris
 from mcp_orchestrator.core.budget import Budgets
 from mcp_orchestrator.core.catalog import Catalog
-from mcp_orchestrator.core.pricing import shaping_of
 from mcp_orchestrator.core.plan import Rules
 from mcp_orchestrator.core.policy import Policy
+from mcp_orchestrator.core.pricing import shaping_of
 from mcp_orchestrator.model.call import Era
 from mcp_orchestrator.model.catalog import Offers
+from mcp_orchestrator.model.plan import Others
 from mcp_orchestrator.model.snapshot import Snapshot
 from mcp_orchestrator.runtime.supervisor import Supervisor
 
@@ -82,6 +83,12 @@ class Generation:
             if name.startswith((naming.public_name(backend, ""), f"{backend}.", uris.qualify(backend, ""))):
                 return supervisor
         return None
+
+    def awaited(self, name: str, others: Others | None) -> Supervisor | None:
+        """Whom a call that has no target yet is for: the server that it names, or one that may do a logical tool's work."""
+        if others is None:
+            return self.named_by(name)
+        return next((supervisor for supervisor in self.waiting if supervisor.spec.name in others.backends), None)
 
     def why_unknown(self, name: str) -> tuple[str, Any]:
         """Why nothing is known of a name that bears the prefix of a server, and the data of that failure.

@@ -5,11 +5,14 @@ The one order: approvals -> rate limits -> holds -> lease -> invoke -> settle ->
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mcp_orchestrator.core.translate.ranges import RANGE
 from mcp_orchestrator.core.translate.tasks import without_tasks
 from mcp_orchestrator.model.outcome import Outcome
 from mcp_orchestrator.model.plan import Target
+from mcp_orchestrator.runtime.homeward import cut
 from mcp_orchestrator.runtime.paying import paid, too_early
 from mcp_orchestrator.runtime.trying import tried
 
@@ -24,14 +27,18 @@ async def governed(run: Run, engine: Surroundings, supervisor: Supervisor, targe
     terms, policing = run.plan.terms, engine.policing
     if terms is None or policing is None:
         return await _within_means(run, engine, supervisor, target)
+    part = run.call if terms.judge is not None and RANGE in run.call.meta else None
     if terms.judge is not None:
-        run.call = without_tasks(run.call)  # the result of a server's task would come by another way
+        # Results of a server's task would come by another way, and what is cut apart would not be found any more.
+        meta = {key: value for key, value in run.call.meta.items() if key != RANGE}
+        run.call = replace(without_tasks(run.call), meta=meta)
         run.veil = terms.judge.veil
     if terms.approvals:
         refused = await policing.approved(run, target, terms.approvals)
         if refused is not None:
             return refused
-    return policing.judged(run, await _within_means(run, engine, supervisor, target))
+    outcome = policing.judged(run, await _within_means(run, engine, supervisor, target))
+    return outcome if part is None else cut(part, outcome)
 
 
 async def _within_means(run: Run, engine: Surroundings, supervisor: Supervisor, target: Target) -> Outcome:

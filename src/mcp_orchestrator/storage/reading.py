@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from mcp_orchestrator.core.naming import OWN
 from mcp_orchestrator.model.delegation import Delegated
 from mcp_orchestrator.model.event import EventKind
 from mcp_orchestrator.storage.chain import Fault, Link, Verdict, check_rows
@@ -257,12 +258,20 @@ class JournalReader:
     def _starts(self, before: int | None, backend: str | None, tool: str | None) -> Iterator[list[_Start]]:
         """The beginnings of runs, the newest first, a page at a time; never an empty page."""
         # Not `run IS NOT NULL`: SQLite would then go through an index of runs that is in another order.
-        query = "SELECT seq, run, kind, at, data FROM event WHERE seq < ? AND kind IN (?, ?) ORDER BY seq DESC LIMIT ?"
-        kinds = (EventKind.RUN_STARTED.value, EventKind.CALL_REFUSED.value)
+        query = (
+            "SELECT seq, run, kind, at, data FROM event WHERE seq < ? AND (kind IN (?, ?) OR kind = ? AND NOT EXISTS "
+            "(SELECT 1 FROM event AS call WHERE call.run = event.run AND call.kind = ?)) ORDER BY seq DESC LIMIT ?"
+        )
+        started, accepted = EventKind.RUN_STARTED.value, EventKind.DELEGATION_ACCEPTED.value
+        kinds = (started, EventKind.CALL_REFUSED.value, accepted, started)
         upper = _ALL if before is None else before
         while True:
             rows = self._connection.execute(query, (upper, *kinds, PAGE)).fetchall()
-            starts = [_Start(seq, run, kind, at, _plain(data)) for seq, run, kind, at, data in rows if run is not None]
+            starts = [
+                _Start(seq, run, kind, at, _begun(kind, _plain(data)))
+                for seq, run, kind, at, data in rows
+                if run is not None
+            ]
             wanted = [start for start in starts if _is_wanted(start.data, backend, tool)]
             if wanted:
                 yield wanted
@@ -337,6 +346,13 @@ class _Start:
     kind: str
     at: float
     data: Mapping[str, Any]
+
+
+def _begun(kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How a run began: a delegation that no MCP call began (A2A, one of several compared) as the call it amounts to."""
+    if kind != EventKind.DELEGATION_ACCEPTED:
+        return data
+    return {**data, "name": "delegate", "backend": OWN, "target": "delegate", "principal": data.get("owner", "")}
 
 
 def _is_wanted(data: Mapping[str, Any], backend: str | None, tool: str | None) -> bool:
