@@ -12,8 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import anyio
 import pytest
-from agent_hosts import environment
+from a2a.client import ClientConfig, create_client
+from a2a.types.a2a_pb2 import CancelTaskRequest, ListTasksRequest, SendMessageRequest, TaskState
+from agent_hosts import Gateway, environment
+from google.protobuf.json_format import ParseDict
 from run_suite import free_ports
 
 from mcp_orchestrator.testing.http_client import HttpClient
@@ -46,11 +50,13 @@ QUIET = ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_TELEMETRY", "DISAB
 class Fleet:
     """A gateway with Claude Code and Codex as its agents, each with a model that plays a script."""
 
-    def __init__(self, directory, claude, codex, claude_says=(), codex_says=(), **sections):
+    def __init__(self, directory, claude, codex, claude_says=(), codex_says=(), *, a2a=False, **sections):
         self.directory = directory
         self.repository = directory / "repository"
         self.models = {"claude": ScriptedModel(claude_says), "codex": ScriptedModel(codex_says)}
-        self.port = free_ports(1)[0]
+        self.port, self.a2a_port = free_ports(2)
+        self._face = {"a2a": {"port": self.a2a_port}} if a2a else {}
+        self.url = f"http://127.0.0.1:{self.port}/mcp"
         self.config = directory / "orchestrator.yaml"
         self._programs = {"claude": str(claude), "codex": str(codex)}
         self._sections = sections
@@ -80,7 +86,7 @@ class Fleet:
                 "codex": {"kind": "codex", "command": [self._programs["codex"]], "env": codex_env},
             },
             "delegation": {"roots": [str(self.repository)]},
-            "listeners": {"http": {"host": "127.0.0.1", "port": self.port}},
+            "listeners": {"http": {"host": "127.0.0.1", "port": self.port}, **self._face},
             "storage": {"url": f"sqlite:///{self.directory / 'state.db'}"},
             **self._sections,
         }
@@ -103,7 +109,7 @@ class Fleet:
         self._gateway = subprocess.Popen(
             [PROGRAM, "serve", "--config", str(self.config)], stderr=log, env=environment(self.directory / "home")
         )
-        self.client = HttpClient(f"http://127.0.0.1:{self.port}/mcp")
+        self.client = HttpClient(self.url)
         self.until(self._answers, 30)
 
     def _answers(self):
@@ -146,11 +152,13 @@ class Fleet:
 
 @pytest.fixture
 def fleet(tmp_path, claude_program, codex_program):
-    """Makes fleets: `fleet(claude_says=[...], codex_says=[...], **sections)`."""
+    """Makes fleets: `fleet(claude_says=[...], codex_says=[...], **sections)`; another one needs a `place` of its own."""
     with contextlib.ExitStack() as stack:
 
-        def make(**options):
-            return stack.enter_context(Fleet(tmp_path, claude_program, codex_program, **options))
+        def make(place=".", **options):
+            directory = tmp_path / place
+            directory.mkdir(exist_ok=True)
+            return stack.enter_context(Fleet(directory, claude_program, codex_program, **options))
 
         yield make
 
@@ -270,3 +278,125 @@ def test_doctor_and_backends_list_tell_of_agents(fleet):
     assert agents["codex"]["facts"]["found"]
     assert agents["codex"]["facts"]["can"]["resume"]
     assert Path(made.command("backends", "show", "claude")["facts"]["command"]).name == "claude"
+
+
+ESCALATES = [
+    Turn("I need more.", [ToolUse("exec_command", {
+        "cmd": "true", "sandbox_permissions": "require_escalated", "justification": "it is needed",
+    })]),
+    Turn("Allowed or not, done."),
+]  # fmt: skip
+
+
+def test_the_person_at_claude_code_is_asked_what_codex_behind_the_gateway_may_do(fleet, claude_code):
+    made = fleet(codex_says=ESCALATES)
+    script = [delegating(task="x", agent="codex", workspace=str(made.repository), mode="write"), Turn("So be it.")]
+    with ScriptedModel(script) as model:
+        agent = claude_code(model, Gateway(url=made.url))
+        told = agent.hosted(lambda _question: {"action": "accept", "content": {"decision": "accept"}})
+        (question,) = told.questions
+        assert "codex wants to run a command" in question["message"]
+        assert "it is needed" in question["message"]
+        shown = json.loads(model.seen[-1].results["call_0_0"])
+    assert (shown["status"], shown["text"]) == ("completed", "Allowed or not, done.")
+    assert [tool["status"] for tool in shown["tools"]] == ["completed"]
+    assert told.end["result"] == "So be it."
+
+
+def test_the_person_at_codex_is_asked_what_claude_code_behind_the_gateway_may_do(fleet, codex):
+    made = fleet(claude_says=[Turn("I make it.", [ToolUse("Bash", {"command": MAKES_IT})]), Turn("Made.")])
+    script = [delegating(task="x", agent="claude", workspace=str(made.repository), mode="write"), Turn("So be it.")]
+    with ScriptedModel(script) as model:
+        told = codex(model, Gateway(url=made.url)).hosted(
+            lambda _question: {"action": "accept", "content": {"decision": "allow"}}
+        )
+        (question,) = told.questions
+        assert MAKES_IT in question["message"]
+        assert '"path":"made.txt"' in json.dumps(model.seen[-1].results["call_0_0"]).replace("\\", "")
+
+
+def test_claude_code_without_a_person_leaves_the_question_to_others(fleet, claude_code):
+    """`claude -p` declares that it can be asked, and dismisses every question unseen: that decides nothing."""
+    made = fleet(codex_says=ESCALATES)
+    script = [delegating(task="x", agent="codex", workspace=str(made.repository), mode="write"), Turn("It waits.")]
+    with ScriptedModel(script) as model:
+        assert claude_code(model, Gateway(url=made.url)).alone().end["result"] == "It waits."
+        shown = json.loads(model.seen[-1].results["call_0_0"])
+    assert shown["status"] == "input_required"
+    assert shown["question"]["answerWith"].startswith("run_answer")
+    made.call("run_answer", run=shown["run"], option="accept")
+    ended = made.until(lambda: (one := made.status(shown["run"]))["status"] == "completed" and one)
+    assert [tool["status"] for tool in ended["tools"]] == ["completed"]
+
+
+@pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
+def test_the_client_of_the_a2a_sdk_gives_real_codex_a_task_and_answers_what_it_asks(fleet, binding):
+    made = fleet(codex_says=ESCALATES, a2a=True)
+
+    def message(text, task=None, **more):
+        said = {"messageId": text, "role": "ROLE_USER", "parts": [{"text": text}], **({"taskId": task} if task else {})}
+        how = {"mcp_orchestrator": {"workspace": str(made.repository), "mode": "write"}}
+        return ParseDict({"message": said, "metadata": {} if task else how, **more}, SendMessageRequest())
+
+    async def talk():
+        address = f"http://127.0.0.1:{made.a2a_port}/agents/codex"
+        client = await create_client(address, ClientConfig(supported_protocol_bindings=[binding]))
+        first = [event async for event in client.send_message(message("begin"))]
+        task = first[0].task.id
+        assert first[-1].status_update.status.state == TaskState.TASK_STATE_INPUT_REQUIRED
+        assert "codex wants to run a command" in first[-1].status_update.status.message.parts[0].text
+        more = [event async for event in client.send_message(message("option:accept", task))]
+        assert {event.task.id or event.status_update.task_id or event.artifact_update.task_id for event in more} == {
+            task
+        }
+        assert more[-1].status_update.status.state == TaskState.TASK_STATE_COMPLETED
+        texts = [part.text for event in more for part in event.artifact_update.artifact.parts]
+        assert texts == ["Allowed or not, done."]
+        asking = [event async for event in client.send_message(message("again"))]
+        again = asking[0].task.id
+        stopped = await client.cancel_task(CancelTaskRequest(id=again))
+        assert stopped.status.state == TaskState.TASK_STATE_CANCELED
+        listed = await client.list_tasks(ListTasksRequest())
+        assert [one.id for one in listed.tasks] == [again, task]
+        await client.close()
+        return task, again
+
+    task, again = anyio.run(talk)
+    runs = {one["run"]: (one["status"], one["call"]["name"]) for one in made.command("runs", "list")["runs"]}
+    assert runs == {task: ("completed", "delegate"), again: ("cancelled", "delegate")}
+
+
+def test_a_task_of_another_gateway_is_rejoined_after_a_kill_and_not_begun_twice(fleet):
+    far = fleet(place="far", codex_says=[Turn("Slow.", [ToolUse("exec_command", {"cmd": "sleep 6"})]), Turn("Slept.")],
+        a2a=True)  # fmt: skip
+    agents = {"far": {"kind": "a2a", "url": f"http://127.0.0.1:{far.a2a_port}/agents/codex"}}
+    near = fleet(place="near", agents=agents)
+    run = near.call("delegate", task="sleep", agent="far", wait=0)["run"]
+    near.until(lambda: far.models["codex"].seen)
+    near.stop(signal.SIGKILL)
+    near.start()
+    ended = near.until(lambda: (one := near.status(run))["status"] not in {"working", "queued"} and one)
+    assert (ended["status"], ended["text"].splitlines()[-1]) == ("completed", "Slept.")
+    assert "warnings" not in ended, "nobody misses the tools of the gateway: an agent elsewhere is not given them"
+    assert len(far.call("run_list")["runs"]) == 1
+    kinds = [one["kind"] for one in near.command("runs", "show", run)["events"]]
+    assert [kinds.count(f"delegation.{one}") for one in ("accepted", "started", "ended")] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("acp_agent", ["gemini"], indirect=True)
+def test_an_acp_agent_works_through_the_whole_gateway(fleet, acp_agent):
+    command = acp_agent.shell("echo two >> a.txt")
+    model = ScriptedModel([Turn("I add.", [command]), Turn("Added.")])
+    row = acp_agent.spec(model.url)
+    env = {name: value if isinstance(value, str) else value.reveal() for name, value in row.env}
+    agents = {"other": {"kind": "acp", "command": list(row.command), "env": env, "startTimeout": "60s", **row.settings}}
+    with model:
+        made = fleet(agents=agents)
+        place = {"workspace": str(made.repository), "mode": "write"}
+        shown = made.call("delegate", task="add two", agent="other", wait=60, **place)
+        assert "echo two >> a.txt" in shown["question"]["message"]
+        made.call("run_answer", run=shown["run"], option=shown["question"]["options"][0])
+        ended = made.until(lambda: (one := made.status(shown["run"]))["status"] == "completed" and one)
+        assert ended["text"].splitlines()[-1] == "Added."
+        assert made.call("run_apply", run=shown["run"])["applied"] == ["a.txt"]
+    assert (made.repository / "a.txt").read_text() == "one\ntwo\n"

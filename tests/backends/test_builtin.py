@@ -111,6 +111,27 @@ async def test_a_legacy_client_is_asked_in_place(tmp_path):
         assert chosen == ["allow"]
 
 
+@pytest.mark.parametrize("nothing", [Answer({"action": "cancel"}), Answer(code=-32601, message="no"), None])
+async def test_what_a_client_dismisses_or_cannot_ask_stays_open_and_ends_the_call(tmp_path, nothing):
+    chosen = []
+    async with Front(tmp_path, Agent(work=tells(chosen))) as front:
+        shown = await front.shown("delegate", LEGACY, Ear(nothing), task="x")
+        assert (shown["status"], chosen) == ("input_required", [])
+        again = await front.shown("run_status", LEGACY, Ear(nothing), run=shown["run"], wait=20)
+        assert again["question"]["id"] == shown["question"]["id"]
+        await front.shown("run_answer", LEGACY, run=shown["run"], option="allow")
+        assert (await front.shown("run_status", LEGACY, run=shown["run"], wait=20))["status"] == "completed"
+        assert chosen == ["allow"]
+
+
+async def test_what_a_client_declines_is_refused(tmp_path):
+    chosen = []
+    async with Front(tmp_path, Agent(work=tells(chosen))) as front:
+        declines = Ear(Answer({"action": "decline"}))
+        assert (await front.shown("delegate", LEGACY, declines, task="x"))["status"] == "completed"
+        assert chosen == [None]
+
+
 async def test_a_modern_client_is_asked_by_its_result_and_comes_back(tmp_path):
     chosen = []
     async with Front(tmp_path, Agent(work=tells(chosen))) as front:

@@ -63,10 +63,17 @@ async def test_each_agent_is_told_of(looked):
 
 
 async def test_what_is_not_known_is_no_problem(looked):
-    found = await looked(AgentFacts(found=True, notes=("no model behind it",)))
+    found = await looked(AgentFacts(found=True, can={"fork": False}, notes=("no model behind it",)))
     assert found["agent a0"].text == "codex -; can nothing that is known; no model behind it"
     assert found["agent a0"].as_json()["facts"]["signed_in"] is None
 
 
 async def test_without_agents_nothing_is_told(looked):
     assert await looked() == {}
+
+
+async def test_a_program_that_does_not_shake_hands_is_a_problem(looked):
+    found = await looked(AgentFacts(found=True, command="/bin/codex", notes=("it ended before it shook hands",)))
+    finding = found["agent a0"]
+    assert (finding.status, finding.code) == ("problem", Exit.UNREACHABLE)
+    assert finding.text == "/bin/codex: it ended before it shook hands"

@@ -28,7 +28,7 @@ BASE = "mcpServers: {s: {command: x}}\n"
         ("listeners: {http: {path: /mcp/}}", "C015", (2, 26), "without a slash"),
         ("listeners: {http: {allowedHosts: ['*.x']}}", "C015", (2, 35), "without wildcards"),
         ("listeners: {http: {allowedOrigins: [x.example]}}", "C015", (2, 37), "https://name"),
-        ("policies: [{id: a}]", "C020", (2, 1), "restrict nothing"),
+        ("policies: [{id: a}]", "C060", (2, 12), "says nothing of what it wants"),
         ("questions: {expire: 8f7a6s5d4f3g2h1j0k9l}", "C014", (2, 21), "duration"),
         ("questions: {mouths: [client, agent]}", "C015", (2, 30), "client or cli"),
         ("observe: {token: 8f7a6s5d4f3g2h1j0k9l}", "C010", (2, 11), "unknown key"),

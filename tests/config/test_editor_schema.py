@@ -54,7 +54,7 @@ def test_the_shipped_configurations_are_valid(path):
     [
         "storage: {retain: forever}", "storage: {retain: always}", "observe: {logLevel: debug}", "observe: {logLevel: loud}", "observe: {logLvl: debug}", "limits: {pageSize: 0}",
         "limits: {pageSize: '${env:N:-5}'}", "listeners: {http: {port: 1, drain: 5s}}", "listeners: {http: {drain: 5 s}}",
-        "listeners: {http: {path: mcp}}", "policies: []", "policies: [{id: a}]", "agents: {a: {}}", "agents: {a: }", "agents: {a: {kind: codex}}",
+        "listeners: {http: {path: mcp}}", "policies: []", "policies: [{id: a, effect: deny}]", "policies: [{effect: deny}]", "agents: {a: {}}", "agents: {a: }", "agents: {a: {kind: codex}}",
         "agents: {a: {kind: codecs}}", "agents: {a: {kind: codex, limits: {usd: 2.5, turns: 3}}}", "agents: {a: {kind: codex, limits: {usd: -1}}}",
         "agents: {a: {kind: acp, command: x, colour: red}}", "agents: {a: {kind: acp, command: [x, 1], acp: {mcp: http, config: {a: true}}}}",
         "agents: {a: {registry: {id: b, distribution: {npx: {package: c}}}}}", "agents: {a: {registry: b}}", "agents: {a.b: {kind: codex}}",

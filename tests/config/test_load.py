@@ -181,6 +181,10 @@ TRIGGERS = {
     "C064": "agents: {a: {kind: scripted, script: nowhere.yaml}}",
     "C065": "mcpServers: {s: {command: x}}\nagents: {s: {kind: codex}}",
     "C066": "mcpServers: {s: {command: x}}\nbudgets: [{id: b, limit: {calls: 1}}, {id: b, limit: {calls: 1}}]",
+    "C070": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: deny, when: tool.name}]",
+    "C071": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: redact, redact: {patterns: [nothing-like-it]}}]",
+    "C072": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: redact, redact: {expressions: ['(a']}}]",
+    "C073": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: deny, limit: {count: 1}}]",
 }
 WARNINGS = {"C030", "C044", "C045", "C048", "C050", "C052", "C056"}
 

@@ -19,6 +19,8 @@ def test_what_is_within_bounds_is_seen_as_it_is(value):
     [
         ("x" * (LONGEST_TEXT + 1), "sha256"),
         ("\ud800", "surrogate"),
+        ("a\x00b", "NUL"),
+        ({"a\x00b": 1}, "a key is no text"),
         (1 << 63, "64 bits"),
         ([1] * (LONGEST_LIST + 1), "elements"),
         ({str(number): 1 for number in range(LONGEST_LIST + 1)}, "keys"),

@@ -26,6 +26,11 @@ def test_conditions_see_text_size_error_and_the_arguments_of_the_call():
         assert judge(Effect.DENY, when, {"n": 1})(MAIL).result is None
 
 
+def test_a_nul_in_a_result_hides_nothing():
+    hidden = encode({"content": [{"type": "text", "text": "x\x00TOP SECRET"}]})
+    assert judge(Effect.DENY, 'result.text.contains("SECRET")')(hidden).result is None
+
+
 def test_what_was_taken_out_is_told_with_the_rule():
     judged = judge(Effect.REDACT, redact=Redaction(("email",)))(MAIL)
     assert b"[email]" in judged.result

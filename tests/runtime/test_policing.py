@@ -220,6 +220,16 @@ async def test_padding_does_not_hide_what_a_rule_looks_for(tmp_path):
     async with whole(tmp_path, one, policies=rules) as made:
         assert isinstance(await made.call("one__write", text="x" * 10_000_000 + "evil"), ToolRefusal)
         assert isinstance(await made.call("one__write", text="good", path="y" * 10_000_000), Completed)
+        assert isinstance(await made.call("one__write", text="x\x00evil"), ToolRefusal)  # cut off inside the engine
+
+
+async def test_a_nul_in_a_uri_or_a_client_hides_nothing(tmp_path):
+    one, _ = two()
+    rules = (rule("deny", when='tool.name.contains("secret") || client.name.contains("evil")'),)
+    async with whole(tmp_path, one, policies=rules) as made:
+        assert (await ask(made, resource("memo://x\x00secret"))).kind is FailureKind.REFUSED
+        client = ClientFace(Era.MODERN, "2026-07-28", {}, {"name": "good\x00evil\ud800"})
+        assert isinstance(await made.call("one__read", client, path="x"), ToolRefusal)
 
 
 async def test_arguments_are_rewritten_and_redacted_before_they_are_sent(tmp_path):

@@ -66,7 +66,8 @@ async def _looked(
         except AcpError as error:
             if trouble_of(error) is TroubleKind.AUTH:
                 signed_in = False
-                notes.append(f"not signed in: {profile.sign_in or _methods(offered) or 'sign in with its own program'}")
+                how = profile.sign_in or _methods(offered) or "sign in with its own program"
+                notes.insert(0, f"not signed in: {how}")
             else:
                 notes.append(f"it made no session: {said(error)}")
         except ConnectionError:

@@ -16,7 +16,7 @@ MOST_SAID: Final = 2_000
 
 async def shown_compared(delegations: Delegations, kept: Delegated) -> dict[str, Any]:
     """The runs of a run, in the order of its route; and the changes of the one that was chosen."""
-    lines = []
+    lines: list[dict[str, Any]] = []
     shown: dict[str, Any] = {}
     for run, agent in kept.compared.items():
         live = delegations.live(run, None)

@@ -50,6 +50,9 @@ def _finding(spec: AgentSpec, facts: AgentFacts) -> Finding:
         return Finding("problem", area, notes or "not found", f"mend {spec.where}", Exit.UNREACHABLE, told)
     if facts.signed_in is False:
         return Finding("problem", area, notes or "not signed in", "sign in with the program itself", Exit.SIGN_IN, told)
+    if not facts.can:  # a program is there, but it did not shake hands: it could not take a task
+        text = f"{facts.command or spec.kind.value}: {notes or 'it did not answer'}"
+        return Finding("problem", area, text, f"mend {spec.where}", Exit.UNREACHABLE, told)
     shown = version({"version": facts.version, "verified": facts.verified})
     start = f", ready in {facts.start:.1f} s" if facts.start is not None else ""
     can = ", ".join(name for name, able in facts.can.items() if able)

@@ -90,6 +90,7 @@ def editor_schema() -> dict[str, Any]:
 
 
 def _schema(shape: Shape) -> dict[str, Any]:
+    schema: dict[str, Any]
     match shape:
         case Record():
             properties = {field.name: _described(field) for field in shape.fields}
@@ -99,7 +100,7 @@ def _schema(shape: Shape) -> dict[str, Any]:
         case TableOf():
             schema = _named(shape.key, _schema(shape.item))
         case ListOf():
-            several = {"type": ["array", "null"], "items": _schema(shape.item)}
+            several: dict[str, Any] = {"type": ["array", "null"], "items": _schema(shape.item)}
             schema = {"anyOf": [several, _schema(shape.item)]} if shape.alone else several
         case Later():
             schema = dict(_LATER[shape.kind])

@@ -27,6 +27,9 @@ UNREADABLE: Final = 1 << 64
 MOST_TOLD: Final = 10
 """Places that are told of."""
 
+_NUL: Final = "\x00"
+"""At this character the engine cuts a text off (cel-expr-python 0.1.3, 2026-11)."""
+
 _LEAST: Final = -(1 << 63)
 _MOST: Final = (1 << 63) - 1
 
@@ -48,7 +51,7 @@ class View:
             return self._cannot("", f"there are more than {MOST_NODES} values")
         kind = type(value)
         if kind is str:
-            fits = len(value) <= self._longest and (value.isascii() or _whole(value))
+            fits = len(value) <= self._longest and _NUL not in value and (value.isascii() or _whole(value))
             return value if fits else self._text(value, path)
         if kind is int:
             return value if _LEAST <= value <= _MOST else self._cannot(path, "the number has more than 64 bits")
@@ -67,13 +70,15 @@ class View:
     def _object(self, value: Mapping[Any, Any], path: str, depth: int) -> Any:
         if len(value) > LONGEST_LIST:
             return self._cannot(path, f"the object has {len(value)} keys, more than {LONGEST_LIST}")
-        if not all(type(key) is str and len(key) <= LONGEST_TEXT and (key.isascii() or _whole(key)) for key in value):
+        if not all(type(key) is str and len(key) <= LONGEST_TEXT and _NUL not in key and _whole(key) for key in value):
             return self._cannot(path, "a key is no text of Unicode characters, or too long")
         return {key: self._seen(one, f"{path}.{key}" if path else key, depth + 1) for key, one in value.items()}
 
     def _text(self, value: str, path: str) -> int:
         if not _whole(value):
             return self._cannot(path, "the text holds half of a surrogate pair")
+        if _NUL in value:
+            return self._cannot(path, "the text holds a NUL character")
         digest = hashlib.sha256(value.encode()).hexdigest()
         return self._cannot(path, f"the text has {len(value)} characters, more than {self._longest} (sha256 {digest})")
 
@@ -85,6 +90,8 @@ class View:
 
 def _whole(text: str) -> bool:
     """Whether a text is made of whole characters: half of a surrogate pair raises inside the engine."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -297,7 +297,16 @@ def _known(subject: Subject, asker: Asker, reads: frozenset[str]) -> dict[str, A
         "agent.labels": list(subject.agent_labels),
         "profile": asker.profile,
     }
-    return {name: value for name, value in known.items() if name in reads}
+    return {name: _plain(value) for name, value in known.items() if name in reads}
+
+
+def _plain(value: Any) -> Any:
+    """Names without what the engine would cut them off at, or fail over: others choose them."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if not isinstance(value, str) or (value.isprintable() and value.isascii()):
+        return value
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _more(asker: Asker, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,11 @@ def _reason(rule: Compiled, fault: Fault | None) -> Reason:
 
 def _of(result: Any, size: int) -> dict[str, Any]:
     is_error = isinstance(result, dict) and result.get("isError") is True
-    return {"result.text": "\n".join(_texts(result)), "result.is_error": is_error, "result.bytes": size}
+    return {
+        "result.text": "\n".join(_texts(result)).replace("\x00", "\ufffd"),
+        "result.is_error": is_error,
+        "result.bytes": size,
+    }
 
 
 def _texts(value: Any) -> list[str]:

@@ -264,7 +264,9 @@ class Carrier:
         kinds = {FailureKind.REFUSED: TroubleKind.AUTH, FailureKind.DIED: TroubleKind.CRASH}
         trouble = kinds.get(error.kind, TroubleKind.MISSING)
         evidence = "" if error.sent else NOT_OPENED
-        return Ended(EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent, evidence=evidence)
+        return Ended(
+            EndStatus.FAILED, trouble=trouble, message=error.message, retryable=not error.sent, evidence=evidence
+        )
 
     async def _doubted(
         self, delegation: Delegation, text: str, evidence: str, trouble: TroubleKind = TroubleKind.CRASH
