@@ -15,9 +15,8 @@ from pathlib import Path
 import anyio
 import pytest
 from a2a.client import ClientConfig, create_client
-from a2a.types.a2a_pb2 import CancelTaskRequest, ListTasksRequest, SendMessageRequest, TaskState
+from a2a.types.a2a_pb2 import CancelTaskRequest, ListTasksRequest, Message, Part, Role, SendMessageRequest, TaskState
 from agent_hosts import Gateway, environment
-from google.protobuf.json_format import ParseDict
 from run_suite import free_ports
 
 from mcp_orchestrator.testing.http_client import HttpClient
@@ -333,10 +332,12 @@ def test_claude_code_without_a_person_leaves_the_question_to_others(fleet, claud
 def test_the_client_of_the_a2a_sdk_gives_real_codex_a_task_and_answers_what_it_asks(fleet, binding):
     made = fleet(codex_says=ESCALATES, a2a=True)
 
-    def message(text, task=None, **more):
-        said = {"messageId": text, "role": "ROLE_USER", "parts": [{"text": text}], **({"taskId": task} if task else {})}
-        how = {"mcp_orchestrator": {"workspace": str(made.repository), "mode": "write"}}
-        return ParseDict({"message": said, "metadata": {} if task else how, **more}, SendMessageRequest())
+    def message(text, task=""):
+        said = Message(message_id=text, role=Role.ROLE_USER, parts=[Part(text=text)], task_id=task)
+        request = SendMessageRequest(message=said)
+        if not task:
+            request.metadata.update({"mcp_orchestrator": {"workspace": str(made.repository), "mode": "write"}})
+        return request
 
     async def talk():
         address = f"http://127.0.0.1:{made.a2a_port}/agents/codex"

@@ -184,9 +184,11 @@ TRIGGERS = {
     "C070": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: deny, when: tool.name}]",
     "C071": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: redact, redact: {patterns: [nothing-like-it]}}]",
     "C072": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: redact, redact: {expressions: ['(a']}}]",
+    "C090": "agents: {a: {kind: acp, command: x}}\nroutes: [{id: r, to: [b]}]",
+    "C091": "agents: {a: {kind: acp, command: x}}\nroutes: [{id: r, to: [a]}, {id: s, to: [a]}]",
     "C073": "mcpServers: {s: {command: x}}\npolicies: [{id: a, effect: deny, limit: {count: 1}}]",
 }
-WARNINGS = {"C030", "C044", "C045", "C048", "C050", "C052", "C056"}
+WARNINGS = {"C030", "C044", "C045", "C048", "C050", "C052", "C056", "C091"}
 
 
 PROVED = {f"C08{number}" for number in range(8)}
