@@ -40,7 +40,7 @@ def test_every_key_is_described_and_its_default_and_example_have_its_own_shape(p
             assert fits(field.shape, value), f"{path}.{field.name}: {value!r}"
 
 
-def fits(shape, value):
+def fits(shape, value):  # noqa: PLR0911 - a table of shapes
     """Whether a value, as it is written in a file, is within a shape's bounds."""
     match shape:
         case Whole():

@@ -15,6 +15,7 @@ from delegating import ADA, Agent, Front, until, until_stopped
 from mcp_orchestrator.listeners import shim
 from mcp_orchestrator.listeners.attached import AttachedSocket, admitter
 from mcp_orchestrator.listeners.http import HttpListener
+from mcp_orchestrator.model.agent import AgentKind
 from mcp_orchestrator.model.snapshot import HttpSpec
 from mcp_orchestrator.runtime.attachments import Reach
 
@@ -156,6 +157,17 @@ async def test_an_agent_that_never_comes_in_is_told_of(tmp_path):
         hand = await doors.front.house.begin(agent="hand")
         await until(hand, hand.over.is_set)
         assert any("never connected" in warning for warning in hand.warnings)
+
+
+@pytest.mark.parametrize("kind", [AgentKind.A2A, AgentKind.CLI])
+async def test_an_agent_that_cannot_come_in_is_given_no_way_in_and_not_missed(tmp_path, kind):
+    far = Agent("far", kind=kind)
+    async with Front(tmp_path, far) as front:
+        front.house.attachments.reach = Reach("http://127.0.0.1:1/mcp", ("python",), "s")
+        run = await front.house.begin(agent="far")
+        await until(run, run.over.is_set)
+        assert far.opened[0].attachment is None
+        assert run.warnings == []
 
 
 def test_the_shim_needs_nothing_but_the_standard_library():

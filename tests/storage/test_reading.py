@@ -217,6 +217,16 @@ def test_a_delegation_outlives_the_call_that_began_it(written, place, reader):
     assert {run.id: run.status for run in reader.runs()}["a"] == "lost"
 
 
+def test_a_delegation_that_no_call_began_is_listed_once_like_one(written, reader):
+    data = {"agent": "claude", "mode": "read", "owner": "ada"}
+    accepted = [Event(EventKind.DELEGATION_ACCEPTED, 14.0, run, data) for run in ("a", "alone")]
+    written.append(accepted)
+    delegated(written, "alone", "1-0123456789ab", state=DelegationState.ENDED, ended=Ended(EndStatus.COMPLETED))
+    found = reader.runs(backend="/gateway", tool="delegate")
+    assert [(run.id, run.status, run.started["principal"]) for run in found] == [("alone", "completed", "ada")]
+    assert [run.id for run in reader.runs()].count("a") == 1
+
+
 def test_a_walk_goes_along_all_rows_in_order_with_their_hashes(written, reader, monkeypatch):
     monkeypatch.setattr("mcp_orchestrator.storage.reading.STRIDE", 4)
     found = list(reader.walk())

@@ -161,7 +161,9 @@ class _Compiler:
         node = _descend(self.root, "profiles", profile, key)
         ours = self.checked.get("tools", {})
         for item in node.items if isinstance(node, Listing) else ():
-            fits_ours = any(fnmatch.fnmatchcase(tool, item.text) for tool in ours) if isinstance(item, Scalar) else False
+            fits_ours = (
+                any(fnmatch.fnmatchcase(tool, item.text) for tool in ours) if isinstance(item, Scalar) else False
+            )
             if not isinstance(item, Scalar) or "${" in item.text or fits_ours or _may_match(item.text, names):
                 continue
             head = item.text.split(".", 1)[0]

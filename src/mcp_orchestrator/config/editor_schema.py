@@ -70,7 +70,10 @@ _HELD: Final[dict[str, dict[str, Any]]] = {
             {"const": "deny"},
             *(
                 {"type": "object", "properties": {name: kind}, "required": [name], "additionalProperties": False}
-                for name, kind in (("flat", {"type": "number", "minimum": 0}), ("unmeasured", {"type": "integer", "minimum": 1}))
+                for name, kind in (
+                    ("flat", {"type": "number", "minimum": 0}),
+                    ("unmeasured", {"type": "integer", "minimum": 1}),
+                )
             ),
         ]
     },

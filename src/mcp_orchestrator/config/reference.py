@@ -118,7 +118,11 @@ def _form(shape: Shape) -> str:
         case Choice():
             form = f"One of {', '.join(f'`{word}`' for word in shape.words)}."
         case ListOf():
-            form = "List of mappings." if isinstance(shape.item, Record) else f"List; each item {shape.item.form or 'text'}."
+            form = (
+                "List of mappings."
+                if isinstance(shape.item, Record)
+                else f"List; each item {shape.item.form or 'text'}."
+            )
         case TableOf():
             form = f"Keys: {shape.form}."
         case Held():

@@ -108,8 +108,20 @@ class Held:
     value, `sources` arguments with where they come from, `structured` a result by expressions.
     """
 
-    kind: Literal["command", "words", "pairs", "address", "options", "entry", "distribution", "unpriced", "rewrites", "json",
-                  "sources", "structured"]
+    kind: Literal[
+        "command",
+        "words",
+        "pairs",
+        "address",
+        "options",
+        "entry",
+        "distribution",
+        "unpriced",
+        "rewrites",
+        "json",
+        "sources",
+        "structured",
+    ]
 
 
 @dataclass(frozen=True, slots=True)

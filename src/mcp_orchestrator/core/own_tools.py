@@ -75,7 +75,8 @@ def _delegate(agents: Sequence[AgentSpec], wait: float, routed: Collection[str])
         "agent": {
             "type": "string",
             "enum": [spec.name for spec in agents],
-            "description": "Which agent; left out, the routes of the gateway or else the labels decide.\n" + "\n".join(lines),
+            "description": "Which agent; left out, the routes of the gateway or else the labels decide.\n"
+            + "\n".join(lines),
         },
         "labels": {
             "type": "array",

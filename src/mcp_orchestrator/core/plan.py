@@ -301,9 +301,7 @@ def _unknown_name(
     return failed, Reason("catalog", text)
 
 
-def _find_resource(
-    call: Call, catalog: Catalog, owner: Owner, sight: Sight
-) -> _Found | tuple[Outcome, Reason]:
+def _find_resource(call: Call, catalog: Catalog, owner: Owner, sight: Sight) -> _Found | tuple[Outcome, Reason]:
     found = catalog.resource(call.name)
     how = "by template, scheme, prefix or tool"
     known = owner(call.name) if found is None else None

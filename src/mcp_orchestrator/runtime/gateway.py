@@ -393,7 +393,6 @@ class Gateway:
             await asyncio.wait(self._saving, timeout=5)
 
 
-
 def _names_of(target: Target) -> tuple[str, ...]:
     """Under which names a state of this target's is kept: its server's, or as a provider."""
     return (target.backend,) if target.care is None else (target.backend, target.care.provider)

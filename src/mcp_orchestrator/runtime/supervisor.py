@@ -236,7 +236,9 @@ class Supervisor:
             exclusive=own,
             on_event=lambda event: self._on_event(life, event),
             on_stderr=self.stderr.append,
-            on_question=(lambda question: self._hooks.asked(self.spec.name, key.client or "", question)) if own else None,
+            on_question=(lambda question: self._hooks.asked(self.spec.name, key.client or "", question))
+            if own
+            else None,
         )
 
     async def _opened(self, life: Life, opening: Opening) -> Session:
