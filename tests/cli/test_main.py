@@ -137,6 +137,15 @@ def test_a_result_that_cannot_be_written_is_told_in_one_line():
     assert (done.returncode, done.stderr) == (1, "Error: the result cannot be written: No space left on device\n")
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as a terminal gives it: whoever started us in the background has it ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_a_call_with_130_and_leaves_no_process(configured, tmp_path, tmp_state):
     path = configured(observe={"trace": False})
     command = [*PROGRAM, "tools", "call", "clock__wait", "seconds=3000", "--config", str(path)]
