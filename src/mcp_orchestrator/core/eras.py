@@ -9,8 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
+from mcp_orchestrator.core import apps
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.snapshot import EraPolicy
+
+ASKING: Final[Mapping[str, Any]] = {
+    "elicitation": {"form": {}, "url": {}},
+    "sampling": {"tools": {}},
+    "roots": {"listChanged": True},
+    "extensions": {apps.EXTENSION: {"mimeTypes": [apps.HTML]}},
+}
+"""Declared on shared legacy sessions, so that servers list everything they have; questions there are declined."""
 
 _sorted: Final = msgspec.json.Encoder(order="sorted")
 _ANSWERED: Final[Mapping[str, Mapping[str, Any]]] = {

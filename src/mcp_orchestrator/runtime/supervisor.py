@@ -14,9 +14,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mcp_orchestrator.core import apps
 from mcp_orchestrator.core.backoff import delay
-from mcp_orchestrator.core.eras import EraBook, abilities, own_session, pooled
+from mcp_orchestrator.core.eras import ASKING, EraBook, abilities, own_session, pooled
 from mcp_orchestrator.core.redaction import redactor
 from mcp_orchestrator.model.call import ClientFace, Era
 from mcp_orchestrator.model.catalog import OfferKind, Offers
@@ -28,14 +27,6 @@ from mcp_orchestrator.runtime.lives import Lease, Life, LifeKey, LifeState, answ
 from mcp_orchestrator.runtime.looking import Look
 from mcp_orchestrator.runtime.record import Hooks, Record, State
 from mcp_orchestrator.runtime.session_table import SessionTable
-
-ASKING: Final[Mapping[str, Any]] = {
-    "elicitation": {"form": {}, "url": {}},
-    "sampling": {"tools": {}},
-    "roots": {"listChanged": True},
-    "extensions": {apps.EXTENSION: {"mimeTypes": [apps.HTML]}},
-}
-"""Declared on shared legacy sessions, so that servers list everything they have; questions there are declined."""
 
 STDERR_LINES: Final = 200
 PING_SECONDS: Final = 10.0
